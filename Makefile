@@ -1,0 +1,50 @@
+# mxdot: `make` runs the main job, `make test` the tests; both prepare .venv on their first run.
+.DEFAULT_GOAL := main
+SHELL := /bin/sh
+
+PYTHON ?= python3
+EXTRAS ?= dev
+JOBS ?= auto
+SEED ?= 1
+SIM ?= both
+OUT ?= out
+
+VENV := .venv/bin
+export AMARANTH_USE_YOSYS := builtin
+
+.PHONY: main test lint regress setup help clean
+
+main: setup  ## the digits network through golden model and simulated hardware, then synthesis
+	$(VENV)/mxdot run -o $(OUT)/dot.v --seed $(SEED)
+	$(VENV)/mxdot synth -o $(OUT)/dot.v
+
+test: lint  ## lint, types and all tests
+	$(VENV)/pytest -n $(JOBS)
+
+lint: setup  ## ruff and mypy
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	@mkdir -p build/typing/mxdot
+	@for room in golden rtl verif flow; do ln -sfn ../../../$$room build/typing/mxdot/$$room; done
+	$(VENV)/mypy -p mxdot.golden -p mxdot.rtl -p mxdot.flow
+
+regress: setup  ## the cocotb regression of the default unit (SIM=verilator|icarus|both, SEED=n)
+	$(VENV)/mxdot verify -o $(OUT)/dot.v --sim $(SIM) --seed $(SEED)
+
+setup:  ## system packages, .venv and pinned Python packages; immediate when nothing changed
+	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" ./setup.sh
+
+help:  ## this list
+	@echo "targets:"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo "variables (present value):"
+	@printf '  %-14s %-10s %s\n' \
+	  PYTHON "$(PYTHON)" "interpreter for .venv, 3.11 or newer" \
+	  EXTRAS "$(EXTRAS)" "optional parts to install: dev, train" \
+	  JOBS "$(JOBS)" "parallel test processes" \
+	  SEED "$(SEED)" "seed of operands and stalls" \
+	  SIM "$(SIM)" "simulator of make regress" \
+	  OUT "$(OUT)" "folder for Verilog, manifest and reports"
+
+clean:  ## remove build/, $(OUT)/ and caches (.venv stays)
+	rm -rf build $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The commands of `mxdot`, one a file."""
