@@ -57,6 +57,10 @@ class Stream:
         return cls(name, stream["valid"], stream["ready"], fields)
 
     @property
+    def fields_by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
+
+    @property
     def width(self) -> int:
         return sum(field.width for field in self.fields)
 
@@ -81,7 +85,10 @@ class Stream:
         total = lengths.pop()
         pieces = []
         for start in range(0, total, _CHUNK):
-            bits = [_bits(c[start : start + _CHUNK], f.element_width) for c, f in zip(columns, self.fields)]
+            bits = [
+                _bits(c[start : start + _CHUNK], f.element_width)
+                for c, f in zip(columns, self.fields, strict=True)
+            ]
             flat = np.concatenate(bits, axis=1)
             packed = np.packbits(flat, axis=1, bitorder="little")
             pieces.append(packed[:, ::-1].tobytes())

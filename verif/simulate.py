@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from mxdot.verif import player as hdl
 from mxdot.verif.rows import Rows, Stream, parse_hex
 from mxdot.verif.simulators import Tool, ToolError, build_root, cached, call, find, optimisation, tail
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,17 @@ def simulate(
     try:
         (run / hdl.ROWS).write_bytes(packed)
         start = time.perf_counter()
-        _play(command + arguments, tool, run, progress, Stream.of(manifest, "out"))
-        return read(run, manifest, build_seconds, time.perf_counter() - start)
+        log = _play(command + arguments, tool, run, progress, Stream.of(manifest, "out"))
+        seconds = time.perf_counter() - start
+        counters = re.findall(r"^done (\d+) (\d+)$", log, re.M)[-1]
+        return read(run, manifest, int(counters[0]), int(counters[1]), build_seconds, seconds)
     finally:
         shutil.rmtree(run, ignore_errors=True)
 
 
 def _play(
     command: list[str], tool: Tool, run: Path, progress: Callable[[int], None] | None, sink: Stream
-) -> None:
+) -> str:
     line = sum(hdl.result_digits(sink)) + len(hdl.result_digits(sink))
     log = run / "run.log"
     with open(log, "w") as out:
@@ -102,18 +104,16 @@ def _play(
             process.wait()
     if code != 0 or "done " not in log.read_text():
         raise ToolError(f"the simulation ended with exit status {code}\n{tail(log)}")
+    return log.read_text()
 
 
-def read(run: Path, manifest: Mapping[str, Any], build_seconds: float = 0.0, seconds: float = 0.0) -> Outputs:
-    """The player's output files in `run`, and its counters from the last line of `run.log`."""
-    counters = [line for line in (run / "run.log").read_text().splitlines() if line.startswith("done ")][-1]
-    cycle, _, _, held, undefined = (int(word) for word in counters.split()[1:])
-    del cycle
-    return outputs(run, manifest, held, undefined, build_seconds, seconds)
-
-
-def outputs(
-    run: Path, manifest: Mapping[str, Any], held: int, undefined: int, build_seconds: float, seconds: float
+def read(
+    run: Path,
+    manifest: Mapping[str, Any],
+    held: int,
+    undefined: int,
+    build_seconds: float = 0.0,
+    seconds: float = 0.0,
 ) -> Outputs:
     """The player's output files in `run` as arrays."""
     sink = Stream.of(manifest, "out")
