@@ -1,0 +1,225 @@
+"""RNE(C + S * 2^x), fused: one exact sum and one rounding, as steps.
+
+C is a binary32, S a two's complement integer of W bits with its unit, x an exponent. The frame of the sum is fixed
+by C: its 24-bit significand stands at the top, S * 2^x at the bottom, and C moves right by ``distance`` until both
+have the same unit; what falls below the frame is sticky. The frame is 24 + GUARD + W + GUARD bits wide:
+
+* C more than 2 bits above all of S ("far", or S zero): C stays at the top and S, wherever it belongs below, acts as
+  a value smaller than a quarter of C's last place;
+* bits of C below the frame are worth less than a quarter of the last place of any non-zero S.
+
+So the rounding is that of the exact sum in every case. A result below the normal range needs no separate path: the
+left shift that normalises stops at the exponent 1.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
+from mxdot.rtl.bits import add_sub, any_of, fit
+from mxdot.rtl.pipeline import Step
+from mxdot.rtl.targets import Target
+
+PRECISION = 24
+"""Significant bits of a binary32."""
+BELOW = PRECISION + 2
+"""Bits of the frame below the unit of S: a non-zero S then keeps 24 bits, a guard bit and one for a borrow."""
+ABOVE = PRECISION + 2
+"""Bits of the frame above S: C's significand and two zero bits, so that what is far below it cannot reach the guard."""
+
+
+def frame_bits(width: int) -> int:
+    """Magnitude bits of the frame for an S of ``width`` bits, sign included."""
+    return ABOVE + width + BELOW
+
+
+def unpack(target: Target) -> Step:
+    """Reads ``addend`` (binary32 bits); gives its fields. The exponent is 1 for subnormals."""
+
+    def function(addend: Value) -> dict[str, Value]:
+        field, fraction = addend[23:31], addend[:23]
+        return {
+            "c_sign": addend[31],
+            "c_sig": Cat(fraction, field.any()),
+            "c_exp": Cat(field[0] | ~field.any(), field[1:]),
+            "c_nan": field.all() & fraction.any(),
+            "c_inf": field.all() & ~fraction.any(),
+        }
+
+    return Step("unpack", function, 2 * target.lut + target.logic(8))
+
+
+def place(width: int, unit: int, x_most: int, total: str, target: Target) -> list[Step]:
+    """Reads ``total`` (W = ``width`` bits), ``x``, ``c_exp``; gives ``shift``, how far C moves right, and ``room``.
+
+    S has the unit 2^(unit + x), x in 0 .. ``x_most`` (0: no x is read). distance = unit + x + 150 + W + ABOVE - 24 - c_exp; ``room`` is
+    how far the sum may be shifted left: the exponent field that the top bit of the frame stands for, less 1.
+    """
+    top = unit + 150 + width + ABOVE - PRECISION
+    levels = frame_bits(width).bit_length()
+    shape = signed(max(abs(top + x_most), abs(top - 254), 1 << levels).bit_length() + 1)
+    last, most_room = (1 << levels) - 1, (1 << normalise_levels(width)) - 1
+
+    def distance(total: Value, x: Value | None, c_exp: Value) -> dict[str, Value]:
+        base = Const(top, shape) if x is None else fit(fit(x, shape) + Const(top, shape), shape)
+        return {"base": base, "apart": add_sub(base, c_exp, Const(1, 1), shape), "nothing": ~total.any()}
+
+    def limits(base: Value, apart: Value, nothing: Value, c_exp: Value) -> dict[str, Value]:
+        far = apart[-1] | nothing
+        beyond = apart[levels:-1].any()
+        field = Mux(far, c_exp, base)
+        return {
+            "shift": Mux(far, 0, Mux(beyond, last, apart[:levels])),
+            "field": field,
+        }
+
+    def room(field: Value) -> dict[str, Value]:
+        less, bits = fit(field - 1, unsigned(len(field))), normalise_levels(width)
+        return {"room": Mux(less[bits:].any(), most_room, less[:bits])}
+
+    names = {"total": total} | ({} if x_most else {"x": None})
+    return [
+        Step("distance", distance, max(2 * target.add(shape.width), target.logic(width)), binds=names),
+        Step("limits", limits, 2 * target.lut),
+        Step("room", room, target.add(shape.width) + target.lut),
+    ]
+
+
+def shift_right(width: int, target: Target) -> list[Step]:
+    """Reads ``c_sig``, ``shift``; gives ``c_frame``, C in the frame, and ``c_sticky``, whether bits fell below."""
+    bits, levels = frame_bits(width), frame_bits(width).bit_length()
+    steps, name = [], "c_sig"
+    for level in range(0, levels, 2):
+        amount = slice(level, min(level + 2, levels))
+        most = sum(1 << k for k in range(amount.start, amount.stop))
+
+        def move(word: Value, shift: Value, level=level, amount=amount, most=most) -> dict[str, Value]:  # type: ignore[no-untyped-def]
+            # the word's top bit stays at the top of the frame: it grows downward by as much as it may move
+            wide = Cat(Const(0, most), word)
+            return {f"right{level}": (wide >> (shift[amount] << level))[: len(wide)]}
+
+        steps.append(Step(f"right{level}", move, target.mux(4), binds={"word": name}))
+        name = f"right{level}"
+
+    def settle(word: Value) -> dict[str, Value]:
+        over = len(word) - bits
+        return {"c_frame": word[over:], "c_sticky": word[:over].any()}
+
+    return [*steps, Step("settle", settle, target.logic(64), binds={"word": name})]
+
+
+def add(width: int, total: str, negative: str | None, target: Target) -> Step:
+    """Reads ``c_frame``, ``total``, ``negative``, ``c_sign``; gives ``frame``: |C| + S relative to C's sign, floored."""
+    shape = signed(ABOVE + width + 1)
+
+    def function(c_frame: Value, total: Value, negative: Value | None, c_sign: Value) -> dict[str, Value]:
+        low, high = c_frame[:BELOW], c_frame[BELOW:]
+        subtract = c_sign if negative is None else c_sign ^ negative
+        return {"frame": Cat(low, add_sub(high, total, subtract, shape)).as_signed()}
+
+    return Step(
+        "add", function, target.lut + target.add(shape.width), binds={"total": total, "negative": negative}
+    )
+
+
+def normalise(width: int, target: Target) -> list[Step]:
+    """Reads ``frame``, ``c_sticky``, ``room``; gives ``kept`` (sign, 24 significant bits, guard), ``sticky``, ``moved``.
+
+    Level by level, halving: shift left by 2^k if the top 2^k bits equal the sign and ``room`` allows. After a level
+    that did not shift, fewer than 2^k places are missing or left, so k bits of room are enough for the rest.
+    """
+    bits, levels = frame_bits(width), normalise_levels(width)
+    steps: list[Step] = []
+    names: dict[str, str | None] = {"word": "frame", "room": "room", "lost": "c_sticky", "before": None}
+    for level in reversed(range(levels)):
+
+        def shift(  # type: ignore[no-untyped-def]
+            word: Value, room: Value, lost: Value, before: Value | None, level=level
+        ) -> dict[str, Value]:
+            by, keep = 1 << level, min(bits, PRECISION + (1 << level))
+            sign, body = word[-1], word[:-1]
+            go = ~(body[-by:] ^ sign.replicate(by)).any() & room[level]
+            moved = Mux(go, Cat(Const(0, by), body[:-by]), body)
+            below = len(body) - keep
+            given = {
+                f"left{level}": Cat(moved[below:], sign).as_signed(),
+                f"moved{level}": go if before is None else Cat(go, before),
+            }
+            given[f"sticky{level}"] = lost | moved[:below].any() if below > 0 else lost
+            if level:
+                given[f"room{level}"] = room[:level] | (room[level] & ~go).replicate(level)
+            return given
+
+        steps.append(
+            Step(f"normalise{level}", shift, target.logic((1 << level) + 2) + target.lut, binds=names)
+        )
+        names = {
+            "word": f"left{level}",
+            "room": f"room{level}",
+            "lost": f"sticky{level}",
+            "before": f"moved{level}",
+        }
+    return steps
+
+
+def normalise_levels(width: int) -> int:
+    """Levels of the left shift: together they reach the lowest bit of the frame."""
+    return (frame_bits(width) - 1).bit_length()
+
+
+def verdict(signs: dict[str, str | None], target: Target) -> Step:
+    """Gives ``is_nan``, ``is_inf``, ``inf_sign`` of C + S from C's fields and the flags of S named in ``signs``."""
+
+    def function(
+        c_nan: Value,
+        c_inf: Value,
+        c_sign: Value,
+        nan: Value | None,
+        pinf: Value | None,
+        ninf: Value | None,
+        scale_nan: Value | None,
+    ) -> dict[str, Value]:
+        is_nan = any_of([flag for flag in (c_nan, nan, scale_nan) if flag is not None])
+        if pinf is None or ninf is None:
+            return {"is_nan": is_nan, "is_inf": c_inf, "inf_sign": c_sign}
+        up, down = pinf | (c_inf & ~c_sign), ninf | (c_inf & c_sign)
+        return {"is_nan": is_nan | (up & down), "is_inf": up | down, "inf_sign": down}
+
+    return Step("verdict", function, 2 * target.lut, binds=signs)
+
+
+def round_even(nan_code: int, target: Target) -> list[Step]:
+    """Reads what `normalise` and `verdict` give; gives ``result``, the binary32.
+
+    A negative frame is not negated: its magnitude is the complement plus one unit that is not there, so half-way
+    and more is "guard, or nothing below and the last bit odd".
+    """
+
+    def exponent(field: Value, moved: Value) -> dict[str, Value]:
+        return {"reduced": (field - moved)[: len(field)]}
+
+    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Value]:
+        negative, magnitude = word[-1], word[:-1] ^ word[-1].replicate(PRECISION + 1)
+        guard, odd = magnitude[0], magnitude[1]
+        up = Mux(negative, guard | (~lost & odd), guard & (lost | odd))
+        zero = ~(magnitude.any() | lost | negative)
+        sign = Mux(is_inf, inf_sign, (c_sign ^ negative) & ~zero)
+        return {"magnitude": magnitude[1:], "up": up, "result_sign": sign}
+
+    def rounded(magnitude: Value, up: Value, reduced: Value) -> dict[str, Value]:
+        hidden = magnitude[-1]
+        packed = Cat(magnitude[:-1], reduced & hidden.replicate(len(reduced)))
+        return {"packed": fit(packed + up, unsigned(len(packed) + 1))}
+
+    def finish(packed: Value, result_sign: Value, is_nan: Value, is_inf: Value) -> dict[str, Value]:
+        field = packed[PRECISION - 1 :]
+        infinite = is_inf | (field[8:].any() if len(field) > 8 else Const(0, 1)) | field[:8].all()
+        body = Mux(infinite, 0x7F800000, packed[:31])
+        return {"result": Mux(is_nan, nan_code, Cat(body, result_sign))}
+
+    last = {"word": "left0", "lost": "sticky0"}
+    return [
+        Step("exponent", exponent, target.add(10), binds={"moved": "moved0"}),
+        Step("decide", decide, target.logic(PRECISION) + target.lut, binds=last),
+        Step("round", rounded, target.lut + target.add(PRECISION + 10)),
+        Step("finish", finish, 3 * target.lut),
+    ]

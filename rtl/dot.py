@@ -1,0 +1,54 @@
+"""The microscaled dot-product unit: its parameters and the steps it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mxdot.golden.formats import SCALES
+from mxdot.rtl.align import align
+from mxdot.rtl.decode import decode, specials
+from mxdot.rtl.operand import Operand, Terms
+from mxdot.rtl.parameters import Parameters
+from mxdot.rtl.pipeline import Step
+from mxdot.rtl.product import product
+from mxdot.rtl.reduce import over_beats, tree
+from mxdot.rtl.scale import power_of_two
+from mxdot.rtl.sums import Sum, sum_steps
+
+
+@dataclass(frozen=True)
+class DotParameters(Parameters):
+    """RNE_fp32(c + X_a * X_b * S), S = sum of a_i * b_i over a block, X the block scales; one rounding.
+
+    One result a block; with ``accumulate`` the sum stays inside, is rounded once a block, and leaves with the block
+    marked ``last``. ``lanes`` products a cycle: a block is ``block / lanes`` beats, a beat a cycle when not stalled.
+    Special values as in docs/numerics.md. Source: OCP MX v1.0.
+    """
+
+    unit: ClassVar[str] = "dot"
+
+    def steps(self) -> list[Step]:
+        target = self.device
+        a, b = self.elements
+        terms = Terms(Operand.of(a), Operand.of(b), self.block)
+        flags = terms.flags
+        steps = [
+            *specials(a, b, self.lanes, target),
+            decode("a", a, target),
+            decode("b", b, target),
+            *product(terms, target),
+            *align(terms, target),
+            *tree(terms, self.lanes, target),
+        ]
+        total = Sum("total", terms.sum(self.lanes), terms.lsb, "negative" if terms.signs else None, flags)
+        if self.beats > 1:
+            steps.append(over_beats(terms, self.block, flags, terms.signs, target))
+            total = Sum(
+                "block_total", terms.sum(self.block), terms.lsb, None, {f: f"block_{f}" for f in flags}
+            )
+        if self.scale:
+            scale = SCALES[self.scale]
+            steps.append(power_of_two(scale, target))
+            total = total.scaled(2 * scale.lsb, 2 * scale.mask)
+        return steps + sum_steps(self, total)

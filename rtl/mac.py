@@ -1,0 +1,58 @@
+"""The FP8 multiply-accumulate unit: the dot product's steps with one lane and no scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from amaranth.hdl import Value
+from mxdot.rtl.decode import decode, specials
+from mxdot.rtl.operand import Operand, Terms
+from mxdot.rtl.parameters import Parameters
+from mxdot.rtl.pipeline import Step
+from mxdot.rtl.product import product
+from mxdot.rtl.sums import Sum, sum_steps
+
+
+@dataclass(frozen=True)
+class MacParameters(Parameters):
+    """acc = RNE_fp32(acc + a * b), fused, one product a step; the sum leaves with the product marked ``last``.
+
+    The sum starts from ``c`` as given with its first product. Source: docs/numerics.md, section 4.
+    """
+
+    unit: ClassVar[str] = "mac"
+    block: int = field(default=1, init=False)
+    scale: str | None = field(default=None, init=False)
+    lanes: int = field(default=1, init=False)
+    accumulate: bool = field(default=True, init=False)
+
+    def steps(self) -> list[Step]:
+        target = self.device
+        a, b = self.elements
+        terms = Terms(Operand.of(a), Operand.of(b), 1)
+
+        def alone(
+            product: list[Value], sign: list[Value] | None, exponent: list[Value] | None
+        ) -> dict[str, Value]:
+            given = {"total": product, "negative": sign, "x": exponent}
+            return {name: value[0] for name, value in given.items() if value is not None}
+
+        absent: dict[str, str | None] = {} if terms.signs else {"sign": None}
+        if not terms.exponents:
+            absent["exponent"] = None
+        total = Sum(
+            "total",
+            terms.significand,
+            terms.a.lsb + terms.b.lsb,
+            "negative" if terms.signs else None,
+            terms.flags,
+        )
+        return [
+            *specials(a, b, 1, target),
+            decode("a", a, target),
+            decode("b", b, target),
+            *product(terms, target),
+            Step("alone", alone, binds=absent),
+            *sum_steps(self, total.scaled(0, terms.exponents)),
+        ]

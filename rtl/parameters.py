@@ -1,0 +1,174 @@
+"""What all units have in common: their options, checked when made, and the pipeline that comes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NoReturn
+
+from amaranth.hdl import Shape, unsigned
+from mxdot.golden import formats
+from mxdot.golden.formats import ElementFormat
+from mxdot.golden.profiles import PROFILES
+from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
+from mxdot.rtl.targets import TARGETS, Target
+
+ELEMENT_FORMATS = ("e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "int8")
+PROFILE_NAMES = ("fp32",)
+MAX_BLOCK = 4096
+
+
+def option(default: Any, text: str, **metadata: Any) -> Any:
+    """A field of a parameter object: ``choices`` (allowed values), ``metavar``, ``flag`` for the command line."""
+    return field(default=default, metadata={"help": text, **metadata})
+
+
+def refuse(message: str) -> NoReturn:
+    """One line that names the value and what is allowed."""
+    raise ValueError(message)
+
+
+def check_power_of_two(name: str, value: int, most: int) -> None:
+    """Refuses what is not a power of two from 1 to ``most``."""
+    if value < 1 or value > most or value & (value - 1):
+        refuse(f"{name} must be a power of two from 1 to {most}, not {value}")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Every option of a unit; a unit that has no choice in one pins it (``init=False``).
+
+    Making one checks it: ValueError, or TypeError for a wrong type, with one line.
+    """
+
+    unit: ClassVar[str]
+
+    a_format: tuple[str, ...] = option(("e4m3",), "element format of a", choices=ELEMENT_FORMATS)
+    b_format: tuple[str, ...] = option(("e4m3",), "element format of b", choices=ELEMENT_FORMATS)
+    block: int = option(32, "elements that share a scale: a multiple of lanes up to 4096", metavar="K")
+    scale: str | None = option("e8m0", "format of the block scales", choices=("e8m0", None))
+    lanes: int = option(32, "products a cycle: a power of two from 1 to 128", metavar="L")
+    profile: str = option("fp32", "what rounding and accumulation do", choices=PROFILE_NAMES)
+    out: str = option("fp32", "format of the result", choices=("fp32",))
+    accumulate: bool = option(False, "keep the sum inside until a block is marked last")
+    contexts: int = option(1, "independent sums that may interleave (with --accumulate)", metavar="N")
+    addend: bool = option(True, "an FP32 addend c on the input", flag="--addend/--no-addend")
+    target: str = option("generic", "device to write Verilog for", choices=tuple(TARGETS))
+    mhz: int = option(150, "clock to cut the pipeline for", metavar="MHZ")
+    stages: int | None = option(None, "logic stages instead of a clock", metavar="N")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in ("a_format", "b_format") and isinstance(value, str):
+                value = tuple(value.split(","))
+            if isinstance(value, list):
+                value = tuple(value)
+            object.__setattr__(self, f.name, value)
+            self._check_field(f.name, value, f.default, f.metadata.get("choices"))
+        if self.mhz < 1:
+            refuse(f"mhz must be at least 1, not {self.mhz}")
+        if self.stages is not None and self.stages < 1:
+            refuse(f"stages must be at least 1, not {self.stages}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        check_power_of_two("lanes", self.lanes, 128)
+        if self.block < 1 or self.block % self.lanes or self.block > MAX_BLOCK:
+            refuse(f"block must be a multiple of lanes ({self.lanes}) up to {MAX_BLOCK}, not {self.block}")
+        check_power_of_two("contexts", self.contexts, 16)
+        if self.contexts != 1 and not self.accumulate:
+            refuse(f"contexts must be 1 without --accumulate, not {self.contexts}")
+
+    @staticmethod
+    def _check_field(name: str, value: Any, default: Any, choices: tuple[Any, ...] | None) -> None:
+        if choices:
+            for one in value if isinstance(value, tuple) else (value,):
+                if one not in choices:
+                    allowed = ", ".join("none" if c is None else str(c) for c in choices)
+                    refuse(f"{name} must be one of {allowed}, not {one!r}")
+            if isinstance(default, tuple) and len(value) != 1:
+                refuse(f"{name} must be one format, not {','.join(value)!r}")
+        elif isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be true or false, not {value!r}")
+        elif not (value is None and default is None) and (
+            not isinstance(value, int) or isinstance(value, bool)
+        ):
+            raise TypeError(f"{name} must be a whole number, not {value!r}")
+
+    def inputs(self) -> dict[str, Shape]:
+        """Fields of the input stream, in the order of the ports."""
+        a, b = self.elements
+        found = {"a": unsigned(a.width * self.lanes), "b": unsigned(b.width * self.lanes)}
+        if self.scale:
+            found |= {"a_scale": unsigned(8), "b_scale": unsigned(8)}
+        if self.addend:
+            found["c"] = unsigned(32)
+        if self.accumulate:
+            found["last"] = unsigned(1)
+        if self.contexts > 1:
+            found["context"] = unsigned((self.contexts - 1).bit_length())
+        return found
+
+    def outputs(self) -> dict[str, str]:
+        """Fields of the output stream and the values they carry."""
+        return {"result": "result"} | ({"context": "context"} if self.contexts > 1 else {})
+
+    def steps(self) -> list[Step]:
+        """The steps from the input stream's fields to ``result``."""
+        raise NotImplementedError
+
+    @property
+    def elements(self) -> tuple[ElementFormat, ElementFormat]:
+        """The element formats of a and b."""
+        return formats.element(self.a_format[0]), formats.element(self.b_format[0])
+
+    @property
+    def beats(self) -> int:
+        """Input beats a block."""
+        return self.block // self.lanes
+
+    @property
+    def device(self) -> Target:
+        """The target's delays."""
+        return TARGETS[self.target]
+
+    @property
+    def nan_code(self) -> int:
+        """The one NaN that the profile gives."""
+        return PROFILES[self.profile].nan_code(formats.result(self.out))
+
+    def cut(self, plan: Plan) -> list[int]:
+        """Where registers stand: for ``stages`` if given, else for ``mhz``."""
+        if self.stages is not None:
+            return cuts_for_stages(plan, self.stages)
+        return cuts(plan, self.device.usable(self.mhz), self.device.register)
+
+    def build(self) -> Pipeline:
+        """The unit as an Amaranth component. ValueError where the clock or the depth cannot be had."""
+        return Pipeline(self.steps(), self.inputs(), self.outputs(), self.cut, self.beats)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every option by name, as the manifest holds it."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    def options(self) -> list[str]:
+        """The canonical command-line options that give these parameters."""
+        words: list[str] = []
+        for f in (f for f in fields(self) if f.init):
+            value, flag = getattr(self, f.name), "--" + f.name.replace("_", "-")
+            if isinstance(value, bool):
+                if value != f.default:
+                    words.append(flag if value else f"--no-{flag[2:]}")
+            elif f.name == "mhz" and self.stages is not None:
+                continue
+            elif f.name != "stages" or value is not None:
+                words += [
+                    flag,
+                    ",".join(value) if isinstance(value, tuple) else "none" if value is None else str(value),
+                ]
+        return words
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,360 @@
+"""Steps, where registers go, and the handshake: what every unit of mxdot is made of.
+
+A *step* is a pure combinational function of named values that returns a dict of named values; its parameter
+names are what it reads.  A value is an Amaranth ``Value`` or a list of them (one a lane).  `Pipeline` derives
+from the names which values are live at each cut and registers exactly those, so a misaligned value cannot be
+written down.
+
+Names a step may ask for besides values:
+
+``m``      the module, for statements that are not expressions (``Switch``, state);
+``fire``   1 in the cycle in which the step's item moves on: the enable of any state that the step keeps.
+
+A step may return ``keep`` (1 bit): items for which it is 0 end here (the beats of a block before its last).
+
+Steps that share a ``loop`` name keep one state between them: the first reads what the last wrote.  With L
+registers between the two, the state is current L cycles after an item read it; `Pipeline` holds a block back
+at the input until that is so.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, ValueLike, unsigned
+from amaranth.lib.wiring import Component, In, Out
+
+Named = Value | list[Value]
+RESERVED = ("m", "fire")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named combinational function.
+
+    ``name``: prefix of the signals it drives (``<name>_<value>``).  ``function``: named values -> dict of named
+    values.  ``delay``: nanoseconds from its inputs to its outputs, registers excluded.  ``loop``: the name of the
+    state that it shares with other steps, if any.  ``binds``: parameter -> name of the value it reads, where the two
+    differ (one function then serves both sides, or every level of a tree); None gives the parameter None.
+    """
+
+    name: str
+    function: Callable[..., dict[str, Any]] = field(compare=False)
+    delay: float = 0.0
+    loop: str | None = None
+    binds: Mapping[str, str | None] = field(default_factory=dict, compare=False)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the values it reads."""
+        asked = (self.binds.get(p, p) for p in self.parameters if p not in RESERVED)
+        return tuple(name for name in asked if name is not None)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The function's parameters; one with a default is the step's own constant, not a value."""
+        found = inspect.signature(self.function).parameters.values()
+        return tuple(p.name for p in found if p.default is p.empty)
+
+    def apply(self, m: Module, fire: ValueLike, values: dict[str, Named]) -> dict[str, Named]:
+        """Calls the function with what it reads; returns its values as ``Value``s."""
+        known: dict[str | None, Any] = {**values, "m": m, "fire": fire, None: None}
+        arguments = {p: known[self.binds.get(p, p)] for p in self.parameters}
+        return {name: _as_named(value) for name, value in self.function(**arguments).items()}
+
+
+def _as_named(value: Any) -> Named:
+    return [Value.cast(v) for v in value] if isinstance(value, list | tuple) else Value.cast(value)
+
+
+def _parts(value: Named) -> list[Value]:
+    return value if isinstance(value, list) else [value]
+
+
+def bits(value: Named) -> int:
+    return sum(len(v) for v in _parts(value))
+
+
+def _each(name: str, value: Named, make: Callable[[str, Value], Value]) -> Named:
+    """``make(name, value)`` over a value, or over each lane of a list under the name ``<name>_<lane>``."""
+    if isinstance(value, list):
+        return [make(f"{name}_{lane}", v) for lane, v in enumerate(value)]
+    return make(name, value)
+
+
+class Plan:
+    """What can be known of a list of steps before elaboration: the shape of every value and who reads it last.
+
+    ``inputs``: name -> Shape of what enters.  ``outputs``: the names that must be alive at the end.
+    Raises ValueError for a step that reads an unknown name or returns a live one.
+    """
+
+    def __init__(self, steps: Sequence[Step], inputs: dict[str, Shape], outputs: Sequence[str]):
+        self.steps, self.inputs, self.outputs = tuple(steps), dict(inputs), tuple(outputs)
+        scratch = Module()
+        scratch._MustUse__silence = True  # type: ignore[attr-defined]  # only shapes are wanted of it
+        values: dict[str, Named] = {name: Signal(shape, name=name) for name, shape in inputs.items()}
+        self.writer: dict[str, int] = dict.fromkeys(values, -1)
+        self.last_read: dict[str, int] = dict.fromkeys(values, -1)
+        for index, step in enumerate(self.steps):
+            for name in step.reads:
+                if name not in values:
+                    raise ValueError(
+                        f"step {step.name} reads {name}, which no earlier step and no input gives"
+                    )
+                self.last_read[name] = index
+            for name, value in step.apply(scratch, Const(0, 1), values).items():
+                if name == "keep":
+                    continue
+                if name in values:
+                    raise ValueError(f"step {step.name} gives {name} a second time; use a new name")
+                made = _each(name, value, lambda n, v: Signal(v.shape(), name=n))
+                values[name], self.writer[name], self.last_read[name] = made, index, index
+        for name in self.outputs:
+            if name not in values:
+                raise ValueError(f"no step gives the output {name}")
+            self.last_read[name] = len(self.steps)
+        self.width = {name: bits(value) for name, value in values.items()}
+
+    def live(self, cut: int) -> list[str]:
+        """Names registered by a cut before step ``cut``: written earlier, read at ``cut`` or later."""
+        return [n for n in self.writer if self.writer[n] < cut <= self.last_read[n] and self.width[n]]
+
+    def path(self, start: int, stop: int) -> float:
+        """The longest delay, in ns, through steps ``start`` .. ``stop - 1`` as one stage."""
+        arrival: dict[str, float] = {}
+        worst = 0.0
+        for index in range(start, stop):
+            step = self.steps[index]
+            at = max((arrival.get(n, 0.0) for n in step.reads), default=0.0) + step.delay
+            arrival.update({n: at for n, w in self.writer.items() if w == index})
+            worst = max(worst, at)
+        return worst
+
+
+def cuts(plan: Plan, period: float, overhead: float = 0.0) -> list[int]:
+    """Where registers stand: the positions in the list of steps before which a cut lies.
+
+    Of all cuts that keep every stage within ``period`` ns, those with the fewest register bits (an FPGA cell has
+    one flip-flop: depth is not free).  A cut before step 0, which registers the inputs at the boundary, is always there.
+    ``overhead``: what a register adds to a period, for the message.
+    Raises ValueError when a single step is longer than the period.
+    """
+    slowest = max(plan.steps, key=lambda s: s.delay)
+    if slowest.delay > period:
+        raise ValueError(
+            f"{1000 / (period + overhead):.0f} MHz is out of reach: step {slowest.name} alone takes"
+            f" {slowest.delay:.2f} ns; try --mhz {int(1000 / (slowest.delay + overhead))}"
+        )
+    count = len(plan.steps)
+    cost: list[float] = [0.0] + [float("inf")] * count
+    back = [0] * (count + 1)
+    weight = [sum(plan.width[n] for n in plan.live(c)) + 1 for c in range(count)] + [0]
+    for stop in range(1, count + 1):
+        for start in range(stop - 1, -1, -1):
+            if plan.path(start, stop) > period:
+                break
+            if cost[start] + weight[stop] < cost[stop]:
+                cost[stop], back[stop] = cost[start] + weight[stop], start
+    found: list[int] = []
+    at = count
+    while at > 0:
+        at = back[at]
+        found.append(at)
+    return found[::-1]
+
+
+def cuts_for_stages(plan: Plan, stages: int) -> list[int]:
+    """As `cuts`, with the shortest period that gives at most ``stages`` stages; ValueError if none gives as many."""
+    periods = sorted(
+        {plan.path(i, j) for i in range(len(plan.steps)) for j in range(i + 1, len(plan.steps) + 1)}
+    )
+    low, high = 0, len(periods) - 1
+    floor = max(step.delay for step in plan.steps)
+    while low < high:
+        middle = (low + high) // 2
+        if periods[middle] >= floor and _minimum_stages(plan, periods[middle]) <= stages:
+            high = middle
+        else:
+            low = middle + 1
+    return _exactly(plan, periods[high], stages)
+
+
+def _minimum_stages(plan: Plan, period: float) -> int:
+    count, start = 1, 0
+    for stop in range(1, len(plan.steps) + 1):
+        if plan.path(start, stop) > period:
+            count, start = count + 1, stop - 1
+    return count
+
+
+def _exactly(plan: Plan, period: float, stages: int) -> list[int]:
+    """The cheapest cuts into exactly ``stages`` stages, each within ``period``."""
+    count = len(plan.steps)
+    if not 1 <= stages <= count:
+        raise ValueError(f"{stages} stages cannot be built; this unit can have 1 to {count}")
+    weight = [sum(plan.width[n] for n in plan.live(c)) + 1 for c in range(count)] + [0]
+    best: dict[tuple[int, int], tuple[float, list[int]]] = {(0, 0): (0.0, [])}
+    for stop in range(1, count + 1):
+        for start in range(stop):
+            if plan.path(start, stop) > period:
+                continue
+            for used in range(stages):
+                if (start, used) in best:
+                    cost, before = best[start, used]
+                    offer = (cost + weight[stop], [*before, start])
+                    if (stop, used + 1) not in best or offer[0] < best[stop, used + 1][0]:
+                        best[stop, used + 1] = offer
+    if (count, stages) not in best:
+        raise ValueError(
+            f"{stages} stages cannot be built; try --stages {max(k for s, k in best if s == count)}"
+        )
+    return best[count, stages][1]
+
+
+class Pipeline(Component):
+    """A stream unit made of steps: the only place with registers between steps, and with the handshake.
+
+    Ports ``i_valid``, ``i_ready``, ``i_<field>`` and ``o_valid``, ``o_ready``, ``o_<field>``; a transfer is a rising
+    edge with valid and ready high and ``rst`` low.
+
+    ``inputs``: field -> Shape.  ``outputs``: field -> name of a value.  ``at``: where the cuts are (`cuts`).
+    ``beats``: consecutive items of the input that make up a block; steps may then read ``closes`` (the last beat of
+    a block).  A loop of more than one register makes ``i_ready`` wait for the state of the context named by the
+    input field ``context`` (of the only one, without such a field).
+
+    ``latency``: cycles from the edge that takes a block's last beat to the edge that takes its result, not stalled.
+    ``interval``: register ranks in the longest loop (1 without loops): cycles between blocks of one context.
+
+    Stall: one registered enable, ``go``, for the whole pipeline and a two-entry output buffer that takes what is
+    under way when the sink stops.  So no path leads from ``o_ready`` to ``i_ready`` or to an output, and every
+    register has the same enable.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        inputs: dict[str, Shape],
+        outputs: dict[str, str],
+        at: Callable[[Plan], list[int]],
+        beats: int = 1,
+    ):
+        self.beats, self.fields, self.results = beats, dict(inputs), dict(outputs)
+        entering = dict(inputs) | ({"closes": unsigned(1)} if beats > 1 else {})
+        self.plan = Plan(steps, entering, list(outputs.values()))
+        self.cuts = at(self.plan)
+        self.stage_of = [sum(c <= i for c in self.cuts) for i in range(len(self.plan.steps))]
+        self.latency = len(self.cuts) + 1
+        loops = {s.loop for s in self.plan.steps if s.loop}
+        spans = [
+            [self.stage_of[i] for i, s in enumerate(self.plan.steps) if s.loop == name] for name in loops
+        ]
+        self.interval = max((max(span) - min(span) + 1 for span in spans), default=1)
+        super().__init__(
+            {"i_valid": In(1), "i_ready": Out(1)}
+            | {f"i_{n}": In(shape) for n, shape in inputs.items()}
+            | {"o_valid": Out(1), "o_ready": In(1)}
+            | {f"o_{n}": Out(self.plan.width[value]) for n, value in outputs.items()}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        go = Signal(name="go")
+        values: dict[str, Named] = {n: getattr(self, f"i_{n}") for n in self.fields}
+        valid: Value = self._admit(m, go, values)
+        stage = 0
+        for index, step in enumerate(self.plan.steps):
+            if self.stage_of[index] != stage:
+                stage = self.stage_of[index]
+                valid = self._cut(m, index, stage, go, valid, values)
+            given = step.apply(m, valid & go, values)
+            keep = given.pop("keep", None)
+            for name, value in given.items():
+                values[name] = _each(f"{step.name}_{name}", value, lambda n, v: _wire(m, n, v))
+            if keep is not None:
+                assert isinstance(keep, Value)
+                valid = valid & keep
+        self._leave(m, go, valid, values)
+        return m
+
+    def _admit(self, m: Module, go: Signal, values: dict[str, Named]) -> Value:
+        """Counts beats, and holds the closing beat of a block back until its context's state is current."""
+        closes: Value = Const(1, 1)
+        if self.beats > 1:
+            beat = Signal(range(self.beats), name="beat")
+            closes = _wire(m, "closes", beat == self.beats - 1)
+            values["closes"] = closes
+        free: Value = Const(1, 1)
+        taken = _wire(m, "taken", self.i_valid & self.i_ready)
+        if self.interval > 1:
+            context = values.get("context")
+            count = 1 << (bits(context) if context is not None else 0)
+            waits = [Signal(range(self.interval), name=f"wait_{n}") for n in range(count)]
+            chosen = [Const(1, 1) if context is None else context == n for n in range(count)]  # type: ignore[comparison-overlap]
+            free = ~closes
+            for wait, here in zip(waits, chosen, strict=True):
+                free = free | (here & (wait == 0))
+                with m.If(go & (wait != 0)):
+                    m.d.sync += wait.eq(wait - 1)
+                with m.If(taken & closes & here):
+                    m.d.sync += wait.eq(self.interval - 1)
+        if self.beats > 1:
+            with m.If(taken):
+                m.d.sync += beat.eq(_wrapping(beat, self.beats))
+        m.d.comb += self.i_ready.eq(go & free)
+        return self.i_valid & free
+
+    def _cut(
+        self, m: Module, index: int, stage: int, go: Signal, valid: Value, values: dict[str, Named]
+    ) -> Value:
+        """One rank of registers: the valid flag (with reset) and what later steps read (without)."""
+        flag = Signal(name=f"valid_s{stage}")
+        with m.If(go):
+            m.d.sync += flag.eq(valid)
+        for name in self.plan.live(index):
+            values[name] = _each(f"{name}_s{stage}", values[name], lambda n, v: _register(m, go, n, v))
+        return flag
+
+    def _leave(self, m: Module, go: Signal, valid: Value, values: dict[str, Named]) -> None:
+        """The output buffer: the head is what the sink sees, the spare takes one item more when it stops."""
+        spare_valid = Signal(name="spare_valid")
+        m.d.comb += go.eq(~spare_valid)
+        push = _wire(m, "push", valid & go)
+        moves = _wire(m, "moves", self.o_ready | ~self.o_valid)
+        with m.If(moves):
+            m.d.sync += [self.o_valid.eq(push | spare_valid), spare_valid.eq(0)]
+        with m.Elif(push):
+            m.d.sync += spare_valid.eq(1)
+        for name, value in self.results.items():
+            result, head = values[value], getattr(self, f"o_{name}")
+            assert isinstance(result, Value)
+            spare = Signal(len(head), name=f"spare_{name}", reset_less=True)
+            taken = Signal(len(head), name=f"head_{name}", reset_less=True)
+            m.d.comb += head.eq(taken)
+            with m.If(go):
+                m.d.sync += spare.eq(result)
+            with m.If(moves):
+                m.d.sync += taken.eq(Mux(spare_valid, spare, result))
+
+
+def _wire(m: Module, name: str, value: Value) -> Value:
+    wire = Signal(value.shape(), name=name)
+    m.d.comb += wire.eq(value)
+    return wire
+
+
+def _register(m: Module, enable: Value, name: str, value: Value) -> Value:
+    register = Signal(value.shape(), name=name, reset_less=True)
+    with m.If(enable):
+        m.d.sync += register.eq(value)
+    return register
+
+
+def _wrapping(counter: Signal, count: int) -> Value:
+    """The counter's next value, modulo ``count``."""
+    if count == 1 << len(counter):
+        return (counter + 1)[: len(counter)]
+    return Mux(counter == count - 1, 0, counter + 1)

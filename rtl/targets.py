@@ -1,0 +1,45 @@
+"""Devices: the delays that `cuts` works with, and what a device has that plain Verilog cannot say.
+
+A delay is the time from the inputs of some logic to its output, the wire to the next gate included, in ns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """``register``: clock to output, set-up and the first wire; ``lut``: one level of logic with its wire;
+    ``carry``: entering and leaving a carry chain; ``carry_bit``: each bit of it."""
+
+    name: str
+    help: str
+    register: float
+    lut: float
+    carry: float
+    carry_bit: float
+
+    def logic(self, inputs: int) -> float:
+        """A function of ``inputs`` bits as a tree of LUT4."""
+        levels, reach = 1, 4
+        while reach < inputs:
+            levels, reach = levels + 1, reach * 4
+        return levels * self.lut
+
+    def mux(self, ways: int) -> float:
+        """A multiplexer of ``ways`` inputs with a binary select: 4 ways take two LUT4 joined by a fixed mux."""
+        return self.lut * max(1, (max(ways - 1, 1).bit_length() + 1) // 2)
+
+    def add(self, width: int) -> float:
+        """A ripple-carry adder, or a comparison, of ``width`` bits."""
+        return self.carry + self.carry_bit * width
+
+    def usable(self, mhz: float) -> float:
+        """What a period at ``mhz`` leaves for logic between two registers."""
+        return 1000 / mhz - self.register
+
+
+TARGETS = {
+    t.name: t for t in (Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.4, 1.05, 1.3, 0.035),)
+}
