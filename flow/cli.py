@@ -9,14 +9,11 @@ import sys
 from collections.abc import Sequence
 
 import click
+from mxdot.flow.errors import CheckFailed
 from mxdot.flow.tools import ToolFailed, ToolMissing
 
 # In the order of --help. Each is a module of mxdot.flow.commands with a click command named `command`.
-COMMANDS = ("synth",)
-
-
-class CheckFailed(RuntimeError):
-    """What was computed is wrong: a mismatch, a failed regression. Exit code 1."""
+COMMANDS = ("generate", "verify", "synth")
 
 
 class _Commands(click.Group):

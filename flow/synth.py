@@ -80,7 +80,7 @@ def synthesise(
     jobs: int | None = None,
     progress: Progress = lambda text: None,
 ) -> Synthesis:
-    """Map `verilog` once, then place and route it with each of `seeds`, `jobs` at a time (default: all cores).
+    """Map `verilog` once, then place and route it with each seed, `jobs` at a time (default: all cores).
 
     mhz is the clock that nextpnr is asked for; missing it is no error. Raises ValueError for an unknown
     device or no seeds, OSError when the file cannot be read, ToolMissing and ToolFailed for the tools.

@@ -6,39 +6,71 @@ from pathlib import Path
 
 import click
 from mxdot.flow import synth, tables
+from mxdot.flow.files import write_atomic
+from mxdot.flow.options import Choice, as_json_option, unit_options
 from rich.console import Console
 
+# nextpnr stops to improve a path that meets its clock: ask for a fifth more than the unit was cut for.
+MARGIN = 1.2
 
-@click.command(epilog="Example: mxdot synth out/dot.v --seeds 3")
-@click.argument("verilog", metavar="FILE.v", type=click.Path(path_type=Path))
-@click.option(
-    "--top", metavar="MODULE", help="Top module; default: the file's name, if it is a module of it."
-)
+
+@click.command(epilog="Examples: mxdot synth dot --lanes 16 --seeds 3; mxdot synth other.v --top adder")
+@unit_options
 @click.option("--device", type=click.Choice(list(synth.DEVICES)), default="ecp5-85k", show_default=True)
-@click.option("--seeds", metavar="N", type=click.IntRange(1), default=1, show_default=True,
-              help="Place and route with seeds 1 to N.")  # fmt: skip
-@click.option("--target-mhz", type=click.FloatRange(1), default=180.0, show_default=True,
-              help="Clock that the placer is asked for.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1), help="Seeds at a time; default: one a core.")
-@click.option("--json", "as_json", is_flag=True, help="Print only JSON on stdout.")
+@click.option(
+    "--seeds",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Place and route with seeds 1 to N.",
+)
+@click.option(
+    "--target-mhz",
+    metavar="MHZ",
+    type=click.FloatRange(1),
+    help=f"Clock that the placer is asked for.  [default: {MARGIN:g} x --mhz]",
+)
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(1), help="Seeds at a time.  [default: as many as cores]"
+)
+@click.option("--top", metavar="MODULE", help="Top module of FILE.v.  [default: the file's name]")
+@as_json_option
 def command(
-    verilog: Path,
-    top: str | None,
+    choice: Choice,
     device: str,
     seeds: int,
-    target_mhz: float,
+    target_mhz: float | None,
     jobs: int | None,
+    top: str | None,
     as_json: bool,
 ) -> None:
-    """Resources, Fmax and critical path of a Verilog module, by Yosys and nextpnr."""
-    name = top or _top(verilog)
+    """Resources, Fmax and critical path of a unit, or of any Verilog file given as FILE.v.
+
+    The result of a unit also goes to NAME.synth.json beside its Verilog.
+    """
+    report: Path | None = None
+    mhz = 150
+    if choice.unit is not None and choice.unit.endswith(".v"):
+        if choice.given or choice.config or choice.output:
+            raise click.UsageError(f"{choice.unit} is taken as it is: no options of a unit, --config or -o")
+        verilog = Path(choice.unit)
+        top = top or _top(verilog)
+    else:
+        if top is not None:
+            raise click.UsageError("--top goes with FILE.v; a unit's module is named by -o")
+        verilog, parameters, _ = choice.generate()
+        mhz, top, report = parameters.mhz, verilog.stem, verilog.with_suffix(".synth.json")
     console = Console(stderr=True)
     with console.status("starting") as status:
         result = synth.synthesise(
-            verilog, name, device, range(1, seeds + 1), target_mhz, jobs, lambda text: status.update(text)
+            verilog, top, device, range(1, seeds + 1), target_mhz or MARGIN * mhz, jobs, status.update
         )
+    text = json.dumps(result.as_json(), indent=1)
+    if report is not None:
+        write_atomic(report, text + "\n")
     if as_json:
-        print(json.dumps(result.as_json(), indent=1))
+        print(text)
     else:
         tables.print_synthesis(Console(), result)
 
