@@ -1,7 +1,7 @@
 """From a manifest and a seed to rows, the results that must come, and what to say where they do not.
 
-A unit needs two things here: how its rows are packed (`rows`, from the fields of the manifest's input stream) and its
-golden call (`golden`). The rest serves every unit.
+A unit needs two things here: how its rows are packed (`rows`, from the fields of the manifest's input
+stream) and its golden call (`golden`). The rest serves every unit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LENGTHS = (1, 1, 2, 3, 5, 8, 13, 40)  # blocks of a dot product in an accumulati
 
 @dataclass
 class Case:
-    """A stream of blocks: operands, the rule that made each, formats, and to which dot product each belongs."""
+    """A stream of blocks: operands, the rule that made each, formats, and the dot products they form."""
 
     blocks: operands.Blocks
     kinds: Index
@@ -52,7 +52,7 @@ def _block(manifest: Mapping[str, Any]) -> int:
 
 
 def case(manifest: Mapping[str, Any], count: int, seed: int, order: str = "random") -> Case:
-    """`count` blocks for the unit. `order` of the contexts: "random", "rotating" or "same" (all in context 0)."""
+    """`count` blocks for the unit. `order` of the contexts: "random", "rotating" or "same" (only 0)."""
     rng = np.random.default_rng([seed, 0x6D78])
     parameters = manifest["parameters"]
     contexts = int(parameters.get("contexts") or 1)
@@ -137,7 +137,7 @@ def _undo(manifest: Mapping[str, Any], case: Case, rng: np.random.Generator) -> 
 
 
 def rows(manifest: Mapping[str, Any], case: Case) -> Rows:
-    """The case as rows of the input stream: `beats` rows a block, what belongs to the block repeated on each."""
+    """The case as rows of the input stream: `beats` rows a block, what belongs to the block on each."""
     stream, count = Stream.of(manifest, "in"), beats(manifest)
     whole: dict[str, NDArray[Any]] = {
         "a_scale": case.blocks.a_scale,
@@ -251,7 +251,7 @@ def _timing(manifest: Mapping[str, Any], case: Case, outputs: Outputs) -> list[s
 
 
 def rate(manifest: Mapping[str, Any], outputs: Outputs, key: str) -> list[str]:
-    """Mean cycles a beat against the manifest's `key`, in a run without stalls; the pipeline's filling is allowed for."""
+    """Mean cycles a beat against the manifest's `key`, in a run without stalls."""
     beats_taken = len(outputs.taken_at)
     mean = float(outputs.taken_at[-1] - outputs.taken_at[0]) / (beats_taken - 1)
     slack = (2 + float(manifest[key]) * 2) / (beats_taken - 1)
@@ -291,7 +291,7 @@ def describe(
         encoding = parameters["out"] if name == "result" else ""
         got = "X" if outputs.unknown[index] else _number(outputs.rows[name][index], encoding)
         lines.append(f"{name}: expected {_number(values[index], encoding)}, got {got}")
-    return "\n".join("    " + line for line in lines)
+    return "\n".join("  " + line for line in lines)
 
 
 def _number(bits: Any, encoding: str) -> str:

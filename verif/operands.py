@@ -1,9 +1,10 @@
 """Operands by rule: blocks that go where random numbers never do.
 
-Each rule is a function of (rng, count, pair) that returns `count` blocks of one kind: special exponents times special
-significands, cancellation, ties of the final rounding, results in the subnormal and the overflow range, NaN and Inf.
-Everything derives from the formats' tables, so a new format needs nothing here. `RULES` lists them; `blocks` mixes
-them evenly. After TestFloat's operand rules (Hauser) and the corner cases named in OCP MX v1.0, section 5.
+Each rule is a function of (rng, count, pair) that returns `count` blocks of one kind: special exponents
+times special significands, cancellation, ties of the final rounding, results in the subnormal and the
+overflow range, NaN and Inf. Everything derives from the formats' tables, so a new format needs nothing
+here. `RULES` lists them; `blocks` mixes them evenly. After TestFloat's operand rules (Hauser) and the
+corner cases named in OCP MX v1.0, section 5.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Palette:
 
     @cached_property
     def special(self) -> Codes:
-        """Zeros, and of either sign: the smallest, those around the smallest normal and around 1, the largest."""
+        """Zeros, and of either sign: the smallest, those about the smallest normal and 1, the largest."""
         magnitudes = np.unique(np.abs(self.format.values[self.finite]))
         at = [np.searchsorted(magnitudes, v) for v in (self.format.min_normal or magnitudes[1], 1.0)]
         chosen = {
@@ -100,7 +101,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Pair:
-    """What the rules need to know of a unit: the two element formats, the scale format or None, the block length."""
+    """What the rules need to know of a unit: element formats, scale format or None, block length."""
 
     a: Palette
     b: Palette
@@ -151,7 +152,7 @@ def _place(rng: Rng, pair: Pair, blocks: Blocks, exponent: NDArray[np.int64]) ->
 
 
 def _float32(rng: Rng, exponent: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """FP32 bits of either sign near 2^exponent, with telling significands; subnormal or largest past the range."""
+    """FP32 bits of either sign near 2^exponent (cut to the range), with telling significands."""
     count = len(exponent)
     field = np.clip(exponent + 127, 0, 254).astype(np.uint32)
     telling = np.array([0, 1, 2, 0x400000, 0x7FFFFE, 0x7FFFFF], np.uint32)
@@ -276,7 +277,7 @@ def tie(rng: Rng, count: int, pair: Pair) -> Blocks:
 
 
 def tie_inside(rng: Rng, count: int, pair: Pair) -> Blocks:
-    """The sum itself lies half way between two FP32 numbers, or next to it: products 2^k, 2^(k-24), perhaps a tiny one."""
+    """The sum itself is a tie of FP32, or next to one: products 2^k, 2^(k-24), perhaps a tiny one."""
     blocks = _plain(rng, count, pair, pair.a.zeros, pair.b.zeros)
     (exp_a, code_a), (exp_b, code_b) = pair.a.powers, pair.b.powers
     sums = exp_a[:, None] + exp_b

@@ -1,13 +1,15 @@
-"""The HDL player: feeds rows from a file to a unit and writes what leaves it, so that no Python runs on a cycle.
+"""The HDL player: feeds rows from a file to a unit and writes what leaves it, without Python on a cycle.
 
-`player(manifest)` is the Verilog of module `mxdot_player`, which holds the unit. While `play` is high it offers the rows
-of `rows.bin`, in order, one a transfer, and takes results into `results.hex`; `taken.hex` gets the cycle of each
-input transfer. With `stall_in` (`stall_out`) it withholds valid (ready) at random, in bursts of 32 cycles whose
-density is drawn anew each time; `seed` fixes the pattern. A payload that is not valid is X (in Verilator, which has
-no X, random bits). While `play` is low the unit's streams are the player's own ports, for a protocol bench.
+`player(manifest)` is the Verilog of module `mxdot_player`, which holds the unit. While `play` is high it
+offers the rows of `rows.bin`, in order, one a transfer, and takes results into `results.hex`; `taken.hex`
+gets the cycle of each input transfer. With `stall_in` (`stall_out`) it withholds valid (ready) at random,
+in bursts of 32 cycles whose density is drawn anew each time; `seed` fixes the pattern. A payload that is
+not valid is X (in Verilator, which has no X, random bits). While `play` is low the unit's streams are the
+player's own ports, for a protocol bench.
 
-`done` rises when neither stream has moved for `QUIET` cycles or more results than rows have come. `held` counts
-outputs withdrawn or changed before their transfer, `unknown` outputs that are X or Z. Plain Verilog-2005.
+`done` rises when neither stream has moved for `QUIET` cycles or more results than rows have come. `held`
+counts outputs withdrawn or changed before their transfer, `unknown` outputs that are X or Z. Plain
+Verilog-2005.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ CYCLE_DIGITS = 8  # hexadecimal digits of a cycle number in the two output files
 
 
 def quiet(manifest: Mapping[str, Any]) -> int:
-    """Cycles without a transfer after which nothing more can come: the unit's depth and the longest stall burst."""
+    """Cycles without a transfer after which nothing more can come: depth and the longest stall burst."""
     return 600 + 2 * int(manifest["latency"]) + 4 * int(manifest.get("initiation_interval_same_context") or 1)
 
 

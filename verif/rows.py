@@ -1,8 +1,8 @@
 """Rows: one beat of a stream as arrays of its fields, packed to the bytes that the HDL player reads.
 
-A stream of the manifest becomes a `Stream`; its fields lie in a row in the manifest's order, the first in the
-lowest bits, lane 0 of a field lowest. A packed row is ceil(width / 8) bytes, most significant first, as Verilog's
-`$fread` fills a register.
+A stream of the manifest becomes a `Stream`; its fields lie in a row in the manifest's order, the first in
+the lowest bits, lane 0 of a field lowest. A packed row is ceil(width / 8) bytes, most significant first, as
+Verilog's `$fread` fills a register.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Stream:
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any], direction: str) -> Stream:
-        """The manifest's one stream in `direction` ("in" or "out"); ValueError unless there is exactly one."""
+        """The manifest's one stream in `direction` ("in" or "out"); ValueError unless exactly one."""
         found = [(name, s) for name, s in manifest["streams"].items() if s["direction"] == direction]
         if len(found) != 1:
             raise ValueError(f"the bench takes one {direction} stream, the manifest has {len(found)}")
@@ -77,7 +77,7 @@ class Stream:
         return offsets
 
     def pack(self, rows: Mapping[str, Any]) -> bytes:
-        """Rows as bytes. Each value has shape (rows,) or (rows, count); bits above a field's width are an error."""
+        """Rows as bytes. Each value has shape (rows,) or (rows, count); bits above a width are an error."""
         columns = [self._column(field, rows) for field in self.fields]
         lengths = {len(column) for column in columns}
         if len(lengths) != 1:
@@ -121,7 +121,9 @@ for _value, _digit in enumerate("0123456789abcdef"):
 
 
 def parse_hex(text: bytes, digits: list[int]) -> tuple[list[NDArray[np.uint64]], NDArray[np.bool_]]:
-    """Lines of fixed-width hexadecimal columns apart by one space -> one array a column, and which lines hold X or Z."""
+    """Lines of fixed-width hexadecimal columns apart by one space -> one array a column, and which lines
+    hold X or Z.
+    """
     length = sum(digits) + len(digits)
     lines = np.frombuffer(text, np.uint8)
     lines = lines[: len(lines) // length * length].reshape(-1, length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ TESTS = "mxdot.verif.protocol,mxdot.verif.volume"  # the protocol first: it has 
 
 @dataclass(frozen=True)
 class Report:
-    """What a regression found. `failures`: test -> its message; `rows`, `results`: compared in volume, over all runs."""
+    """What a regression found. `failures`: test -> its message; `rows`, `results`: of all volume runs."""
 
     simulator: str
     seed: int
@@ -52,8 +51,9 @@ class Report:
                 f"compared in {self.seconds:.1f} s{built} (seed {self.seed})"
             )
         lines = [f"{self.simulator}: {len(self.failures)} of {self.tests} tests failed (seed {self.seed})"]
-        for name, message in self.failures.items():
-            lines += [f"  {name}:", *("    " + line for line in message.splitlines())]
+        for message in dict.fromkeys(self.failures.values()):  # stall regimes often fail alike: say it once
+            names = ", ".join(name for name, other in self.failures.items() if other == message)
+            lines += [f"  {names}:", *("    " + line for line in message.splitlines())]
         if not self.failures:
             lines.append(
                 f"  {self.tests} tests ran and {self.results} results were compared: nothing is proved"
@@ -74,8 +74,9 @@ def regress(
 ) -> Report:
     """Builds the unit with its player (once for each content) and runs every cocotb test on it.
 
-    `rows`: blocks of the large case; each of its stall regimes sends them all. `tests`: a regular expression that
-    picks tests by name. Raises ValueError for an unknown simulator, ToolError where a tool is missing or a build fails.
+    `rows`: blocks of the large case; each of its stall regimes sends them all. `tests`: a regular
+    expression that picks tests by name. Raises ValueError for an unknown simulator, ToolError where a tool
+    is missing or a build fails.
     """
     if rows < 1:
         raise ValueError(f"rows must be at least 1, not {rows}")
@@ -169,14 +170,10 @@ def _results(xml: Path) -> tuple[int, dict[str, str]]:
         for kind in ("failure", "error"):
             for failure in case.iter(kind):
                 name = str(case.get("name"))
-                failures[name] = failure.get("error_msg") or failure.get("message") or failure.text or kind
+                message = failure.get("error_msg") or failure.get("message") or failure.text or kind
+                failures[name] = message.split("\nassert ")[0]  # pytest's rewriting repeats the values
     return tests, failures
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
-
-
-def command_text(words: list[str]) -> str:
-    """A command line as one can type it."""
-    return shlex.join(words)

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 class Outputs:
     """What came back.
 
-    `rows`: field -> (results,) or (results, count); `unknown`: results that hold X; `cycles`: first offer to last
-    transfer, inclusive; `taken_at`, `seen_at`: the cycle of each transfer; `held`: outputs withdrawn before their
-    transfer; `build_seconds` is 0 where an earlier build served.
+    `rows`: field -> (results,) or (results, count); `unknown`: results that hold X; `cycles`: first offer
+    to last transfer, inclusive; `taken_at`, `seen_at`: the cycle of each transfer; `held`: outputs
+    withdrawn before their transfer; `build_seconds` is 0 where an earlier build served.
     """
 
     rows: Rows
@@ -52,9 +52,10 @@ def simulate(
 ) -> Outputs:
     """Plays `inputs` (field -> rows of the input stream) through the unit and returns the rows that left it.
 
-    `stalls`: None, or the seed of random stalls on `sides` ("source", "sink", "both"). `level`: -O of the C++ build.
-    `standard`: 2005 or 2012, Icarus only. `progress(results so far)` is called a few times a second.
-    Raises ValueError for rows that do not fit the manifest, ToolError where a tool is missing or fails.
+    `stalls`: None, or the seed of random stalls on `sides` ("source", "sink", "both"). `level`: -O of the
+    C++ build. `standard`: 2005 or 2012, Icarus only. `progress(results so far)` is called a few times a
+    second. Raises ValueError for rows that do not fit the manifest, ToolError where a tool is missing or
+    fails.
     """
     source = Stream.of(manifest, "in")
     packed = source.pack(inputs)

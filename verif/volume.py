@@ -1,6 +1,7 @@
 """cocotb test of volume: the player streams a case through the unit, and one array compare judges it.
 
-Run by `runner.regress`, with the run's folder as current folder, the manifest in it, and MXDOT_ROWS blocks asked for.
+Run by `runner.regress`, with the run's folder as current folder, the manifest in it, and MXDOT_ROWS blocks
+asked for.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ async def finish(dut: Any, sent: int) -> Outputs:
 def judge(case: bench.Case, expected: Rows, outputs: Outputs, stalled: bool) -> None:
     """Fails the test with every problem in words, and keeps the figures of a run that is right."""
     found = bench.problems(manifest(), case, expected, outputs, stalled)
-    assert not found, "\n".join(found)
+    if found:
+        raise AssertionError("\n".join(found))
     with open("runs.jsonl", "a") as log:
         log.write(json.dumps({"rows": len(outputs.taken_at), "results": len(outputs.seen_at)}) + "\n")
 
@@ -87,7 +89,7 @@ async def volume(dut: Any, regime: str) -> None:
 
 @cocotb.test()
 async def reset_in_the_middle(dut: Any) -> None:
-    """A reset of one cycle in the middle of a stalled stream, then the whole stream: nothing old comes out."""
+    """A reset of one cycle amid a stalled stream, then the whole stream: nothing old comes out."""
     case, packed, expected = prepared("random", min(blocks(), 300))
     Path(hdl.ROWS).write_bytes(packed)
     for cycles in (7, 40, 133):
@@ -101,7 +103,7 @@ async def reset_in_the_middle(dut: Any) -> None:
 @cocotb.test()
 @cocotb.parametrize(order=["rotating", "same"])
 async def rate(dut: Any, order: str) -> None:
-    """Mean cycles a beat in a full stream, with contexts rotating and with one context, against the manifest."""
+    """Mean cycles a beat in a full stream, contexts rotating or only one, against the manifest."""
     key = "initiation_interval" if order == "rotating" else "initiation_interval_same_context"
     case, packed, expected = prepared(order, min(blocks(), 400))
     Path(hdl.ROWS).write_bytes(packed)
@@ -109,4 +111,5 @@ async def rate(dut: Any, order: str) -> None:
     outputs = await finish(dut, len(case) * bench.beats(manifest()))
     judge(case, expected, outputs, stalled=False)
     found = bench.rate(manifest(), outputs, key)
-    assert not found, found[0]
+    if found:
+        raise AssertionError(found[0])

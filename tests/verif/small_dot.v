@@ -16,11 +16,11 @@ module small_dot (
 
     wire signed [15:0] p0 = $signed(i_a[7:0]) * $signed(i_b[7:0]);
     wire signed [15:0] p1 = $signed(i_a[15:8]) * $signed(i_b[15:8]);
-    wire signed [17:0] beat = p0 + p1;
+    wire signed [17:0] beat = {{2{p0[15]}}, p0} + {{2{p1[15]}}, p1};
     reg signed [17:0] sum;
     reg second, full;
 
-    wire [17:0] magnitude = sum < 0 ? -sum : sum;
+    wire [17:0] magnitude = sum[17] ? -sum : sum;
     reg [31:0] float;
     reg [22:0] fraction;
     integer bit_index;
