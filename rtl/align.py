@@ -9,8 +9,8 @@ from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
 FINE = 3
-"""Exponent bits of the first shift. A word of at most 8 + 8 bits at multiples of 8 gives each bit of the result two
-candidates, which with two select bits fill one LUT4."""
+"""Exponent bits of the first shift. A word of at most 8 + 8 bits at multiples of 8 gives each bit of the
+result two candidates, which with two select bits fill one LUT4."""
 
 
 def align(terms: Terms, target: Target) -> list[Step]:

@@ -1,20 +1,23 @@
 """RNE(C + S * 2^x), fused: one exact sum and one rounding, as steps.
 
-C is a binary32, S a two's complement integer of W bits with its unit, x an exponent. The frame of the sum is fixed
-by C: its 24-bit significand stands at the top, S * 2^x at the bottom, and C moves right by ``distance`` until both
-have the same unit; what falls below the frame is sticky. The frame is 24 + GUARD + W + GUARD bits wide:
+C is a binary32, S a two's complement integer of W bits with its unit, x an exponent. The frame of the sum
+holds S * 2^x at a fixed place, ABOVE bits below its top and BELOW bits above its bottom; C's 24-bit
+significand starts at the top and moves right by ``distance`` until both have the same unit; what falls
+below the frame is sticky.
 
-* C more than 2 bits above all of S ("far", or S zero): C stays at the top and S, wherever it belongs below, acts as
-  a value smaller than a quarter of C's last place;
+* C more than 2 bits above all of S ("far", or S zero): C stays at the top and S, wherever it belongs below,
+  acts as a value smaller than a quarter of C's last place;
 * bits of C below the frame are worth less than a quarter of the last place of any non-zero S.
 
-So the rounding is that of the exact sum in every case. A result below the normal range needs no separate path: the
-left shift that normalises stops at the exponent 1.
+So the rounding is that of the exact sum in every case. A result below the normal range needs no separate
+path: the left shift that normalises stops at the exponent 1.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
+from collections.abc import Callable
+
+from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
 from mxdot.rtl.bits import add_sub, any_of, fit
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -22,9 +25,9 @@ from mxdot.rtl.targets import Target
 PRECISION = 24
 """Significant bits of a binary32."""
 BELOW = PRECISION + 2
-"""Bits of the frame below the unit of S: a non-zero S then keeps 24 bits, a guard bit and one for a borrow."""
+"""Bits of the frame below the unit of S: a non-zero S keeps 24 bits, a guard bit and one for a borrow."""
 ABOVE = PRECISION + 2
-"""Bits of the frame above S: C's significand and two zero bits, so that what is far below it cannot reach the guard."""
+"""Bits of the frame above S: C's significand and two zero bits, out of reach of what is far below C."""
 
 
 def frame_bits(width: int) -> int:
@@ -49,10 +52,12 @@ def unpack(target: Target) -> Step:
 
 
 def place(width: int, unit: int, x_most: int, total: str, target: Target) -> list[Step]:
-    """Reads ``total`` (W = ``width`` bits), ``x``, ``c_exp``; gives ``shift``, how far C moves right, and ``room``.
+    """Reads ``total`` (W = ``width`` bits), ``x``, ``c_exp``; gives ``shift``, how far C moves right, and
+    ``room``.
 
-    S has the unit 2^(unit + x), x in 0 .. ``x_most`` (0: no x is read). distance = unit + x + 150 + W + ABOVE - 24 - c_exp; ``room`` is
-    how far the sum may be shifted left: the exponent field that the top bit of the frame stands for, less 1.
+    S has the unit 2^(unit + x), x in 0 .. ``x_most`` (0: no x is read).
+    distance = unit + x + 150 + W + ABOVE - 24 - c_exp; ``room`` is how far the sum may be shifted left: the
+    exponent field that the top bit of the frame stands for, less 1.
     """
     top = unit + 150 + width + ABOVE - PRECISION
     levels = frame_bits(width).bit_length()
@@ -85,18 +90,11 @@ def place(width: int, unit: int, x_most: int, total: str, target: Target) -> lis
 
 
 def shift_right(width: int, target: Target) -> list[Step]:
-    """Reads ``c_sig``, ``shift``; gives ``c_frame``, C in the frame, and ``c_sticky``, whether bits fell below."""
+    """Reads ``c_sig``, ``shift``; gives ``c_frame``, C in the frame, and ``c_sticky``: bits fell below."""
     bits, levels = frame_bits(width), frame_bits(width).bit_length()
     steps, name = [], "c_sig"
     for level in range(0, levels, 2):
-        amount = slice(level, min(level + 2, levels))
-        most = sum(1 << k for k in range(amount.start, amount.stop))
-
-        def move(word: Value, shift: Value, level=level, amount=amount, most=most) -> dict[str, Value]:  # type: ignore[no-untyped-def]
-            # the word's top bit stays at the top of the frame: it grows downward by as much as it may move
-            wide = Cat(Const(0, most), word)
-            return {f"right{level}": (wide >> (shift[amount] << level))[: len(wide)]}
-
+        move = _moved_right(level, min(level + 2, levels))
         steps.append(Step(f"right{level}", move, target.mux(4), binds={"word": name}))
         name = f"right{level}"
 
@@ -107,8 +105,19 @@ def shift_right(width: int, target: Target) -> list[Step]:
     return [*steps, Step("settle", settle, target.logic(64), binds={"word": name})]
 
 
+def _moved_right(low: int, high: int) -> Callable[[Value, Value], dict[str, Value]]:
+    """By bits ``low`` .. ``high - 1`` of ``shift``; the word's top stays: it grows downward by their sum."""
+    most = (1 << high) - (1 << low)
+
+    def move(word: Value, shift: Value) -> dict[str, Value]:
+        wide = Cat(Const(0, most), word)
+        return {f"right{low}": (wide >> (shift[low:high] << low))[: len(wide)]}
+
+    return move
+
+
 def add(width: int, total: str, negative: str | None, target: Target) -> Step:
-    """Reads ``c_frame``, ``total``, ``negative``, ``c_sign``; gives ``frame``: |C| + S relative to C's sign, floored."""
+    """Reads ``c_frame``, ``c_sign``, S; gives ``frame``: |C| + S relative to C's sign, floored."""
     shape = signed(ABOVE + width + 1)
 
     def function(c_frame: Value, total: Value, negative: Value | None, c_sign: Value) -> dict[str, Value]:
@@ -122,36 +131,18 @@ def add(width: int, total: str, negative: str | None, target: Target) -> Step:
 
 
 def normalise(width: int, target: Target) -> list[Step]:
-    """Reads ``frame``, ``c_sticky``, ``room``; gives ``kept`` (sign, 24 significant bits, guard), ``sticky``, ``moved``.
+    """Reads ``frame``, ``c_sticky``, ``room``; gives ``left0``, ``sticky0`` and ``moved0``.
 
-    Level by level, halving: shift left by 2^k if the top 2^k bits equal the sign and ``room`` allows. After a level
-    that did not shift, fewer than 2^k places are missing or left, so k bits of room are enough for the rest.
+    ``left0``: sign, 24 significant bits and a guard; ``sticky0``: something is below; ``moved0``: places
+    shifted. Level by level, halving: shift left by 2^k if the top 2^k bits equal the sign and ``room``
+    allows. After a level that did not shift, fewer than 2^k places are missing or left: k bits of room are
+    enough for the rest.
     """
-    bits, levels = frame_bits(width), normalise_levels(width)
     steps: list[Step] = []
     names: dict[str, str | None] = {"word": "frame", "room": "room", "lost": "c_sticky", "before": None}
-    for level in reversed(range(levels)):
-
-        def shift(  # type: ignore[no-untyped-def]
-            word: Value, room: Value, lost: Value, before: Value | None, level=level
-        ) -> dict[str, Value]:
-            by, keep = 1 << level, min(bits, PRECISION + (1 << level))
-            sign, body = word[-1], word[:-1]
-            go = ~(body[-by:] ^ sign.replicate(by)).any() & room[level]
-            moved = Mux(go, Cat(Const(0, by), body[:-by]), body)
-            below = len(body) - keep
-            given = {
-                f"left{level}": Cat(moved[below:], sign).as_signed(),
-                f"moved{level}": go if before is None else Cat(go, before),
-            }
-            given[f"sticky{level}"] = lost | moved[:below].any() if below > 0 else lost
-            if level:
-                given[f"room{level}"] = room[:level] | (room[level] & ~go).replicate(level)
-            return given
-
-        steps.append(
-            Step(f"normalise{level}", shift, target.logic((1 << level) + 2) + target.lut, binds=names)
-        )
+    for level in reversed(range(normalise_levels(width))):
+        delay = target.logic((1 << level) + 2) + target.lut
+        steps.append(Step(f"normalise{level}", _moved_left(width, level), delay, binds=names))
         names = {
             "word": f"left{level}",
             "room": f"room{level}",
@@ -161,13 +152,33 @@ def normalise(width: int, target: Target) -> list[Step]:
     return steps
 
 
+def _moved_left(width: int, level: int) -> Callable[..., dict[str, Value]]:
+    by, keep = 1 << level, min(frame_bits(width), PRECISION + (1 << level))
+
+    def move(word: Value, room: Value, lost: Value, before: Value | None) -> dict[str, Value]:
+        sign, body = word[-1], word[:-1]
+        go = ~(body[-by:] ^ sign.replicate(by)).any() & room[level]
+        moved = Mux(go, Cat(Const(0, by), body[:-by]), body)
+        below = len(body) - keep
+        given = {
+            f"left{level}": Cat(moved[below:], sign).as_signed(),
+            f"moved{level}": go if before is None else Cat(go, before),
+        }
+        given[f"sticky{level}"] = lost | moved[:below].any() if below > 0 else lost
+        if level:
+            given[f"room{level}"] = room[:level] | (room[level] & ~go).replicate(level)
+        return given
+
+    return move
+
+
 def normalise_levels(width: int) -> int:
     """Levels of the left shift: together they reach the lowest bit of the frame."""
     return (frame_bits(width) - 1).bit_length()
 
 
 def verdict(signs: dict[str, str | None], target: Target) -> Step:
-    """Gives ``is_nan``, ``is_inf``, ``inf_sign`` of C + S from C's fields and the flags of S named in ``signs``."""
+    """Gives ``is_nan``, ``is_inf``, ``inf_sign`` of C + S from C's fields and the flags of S (``signs``)."""
 
     def function(
         c_nan: Value,
@@ -190,8 +201,8 @@ def verdict(signs: dict[str, str | None], target: Target) -> Step:
 def round_even(nan_code: int, target: Target) -> list[Step]:
     """Reads what `normalise` and `verdict` give; gives ``result``, the binary32.
 
-    A negative frame is not negated: its magnitude is the complement plus one unit that is not there, so half-way
-    and more is "guard, or nothing below and the last bit odd".
+    A negative frame is not negated: its magnitude is the complement plus one unit that is not there, so
+    half-way and more is "guard, or nothing below and the last bit odd".
     """
 
     def exponent(field: Value, moved: Value) -> dict[str, Value]:

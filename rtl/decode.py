@@ -16,7 +16,7 @@ def lanes_of(word: Value, width: int) -> list[Value]:
 
 
 def decode(side: str, fmt: ElementFormat, target: Target) -> Step:
-    """Reads port ``side``; gives ``<side>_sign``, ``<side>_sig``, ``<side>_exp``, one a lane (those there are).
+    """Port ``side`` -> ``<side>_sign``, ``<side>_sig``, ``<side>_exp`` (those there are), one a lane.
 
     A float's exponent is its field, 1 for subnormals, whose hidden bit is 0: value = sig * 2^(exp + lsb).
     """
@@ -26,7 +26,9 @@ def decode(side: str, fmt: ElementFormat, target: Target) -> Step:
         codes = lanes_of(word, fmt.width)
         if not operand.exponents:
             return {f"{side}_sig": [code.as_signed() for code in codes]}
-        sign, sig, exp = [], [], []
+        sign: list[Value] = []
+        sig: list[Value] = []
+        exp: list[Value] = []
         for code in codes:
             field, fraction = code[fmt.mantissa_bits : -1], code[: fmt.mantissa_bits]
             sign.append(code[-1])

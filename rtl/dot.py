@@ -21,9 +21,9 @@ from mxdot.rtl.sums import Sum, sum_steps
 class DotParameters(Parameters):
     """RNE_fp32(c + X_a * X_b * S), S = sum of a_i * b_i over a block, X the block scales; one rounding.
 
-    One result a block; with ``accumulate`` the sum stays inside, is rounded once a block, and leaves with the block
-    marked ``last``. ``lanes`` products a cycle: a block is ``block / lanes`` beats, a beat a cycle when not stalled.
-    Special values as in docs/numerics.md. Source: OCP MX v1.0.
+    One result a block; with ``accumulate`` the sum stays inside, is rounded once a block, and leaves with
+    the block marked ``last``. ``lanes`` products a cycle: a block is ``block / lanes`` beats, a beat a
+    cycle when not stalled. Special values as in docs/numerics.md. Source: OCP MX v1.0.
     """
 
     unit: ClassVar[str] = "dot"

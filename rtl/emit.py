@@ -1,4 +1,4 @@
-"""Parameters -> Verilog and its manifest: the same bytes for the same parameters, written whole or not at all."""
+"""Parameters -> Verilog and manifest: the same bytes for the same parameters, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # type: ignore[attr-defined]  # the stubs leave this module out
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Pipeline
 
@@ -68,10 +68,10 @@ def generate(parameters: Parameters, top: str | None = None) -> Generated:
 def body(pipeline: Pipeline, manifest: dict[str, Any]) -> str:
     """The module as plain Verilog-2005, through the pinned Yosys.
 
-    `proc` in full, so that no ``always @*`` is left: one whose inputs never change never runs, and its outputs stay X.
-    Initial values go (reset sets what needs one), loops in the logic are an error.
+    `proc` in full, so that no ``always @*`` is left: one whose inputs never change never runs, and its
+    outputs stay X. Initial values go (reset sets what needs one), loops in the logic are an error.
     """
-    ports = [getattr(pipeline, p["name"]) for p in manifest["ports"] if p["name"] not in ("clk", "rst")]
+    ports = [pipeline.port(p["name"]) for p in manifest["ports"] if p["name"] not in ("clk", "rst")]
     text = rtlil.convert(pipeline, name=manifest["top"], ports=ports, emit_src=False)
     lines = run_yosys(
         text, ("setattr -unset init w:*", "proc", "flatten", "opt_expr", "opt_clean", "check -assert")
@@ -85,7 +85,7 @@ def body(pipeline: Pipeline, manifest: dict[str, Any]) -> str:
 
 
 def run_yosys(text: str, passes: Sequence[str]) -> list[str]:
-    """RTLIL through ``passes`` to lines of Verilog, in a process of its own: Yosys prints, and ends, as it likes."""
+    """RTLIL through ``passes`` to lines of Verilog, in a process of its own, as Yosys prints and exits."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "unit.il"), Path(folder, "unit.v")
         source.write_text(text)
@@ -101,27 +101,16 @@ def run_yosys(text: str, passes: Sequence[str]) -> list[str]:
 def describe(parameters: Parameters, pipeline: Pipeline, top: str) -> dict[str, Any]:
     """The manifest: what a bench or a person needs to drive the unit without this package."""
     streams = {
-        "i": {"direction": "in", "valid": "i_valid", "ready": "i_ready", "fields": input_fields(parameters)},
-        "o": {
-            "direction": "out",
-            "valid": "o_valid",
-            "ready": "o_ready",
-            "fields": output_fields(parameters),
-        },
+        "i": stream("i", "in", input_fields(parameters)),
+        "o": stream("o", "out", output_fields(parameters)),
     }
-    ports = [{"name": name, "direction": "in", "width": 1} for name in ("clk", "rst")]
-    for stream in streams.values():
-        inward = stream["direction"] == "in"
-        ports.append({"name": stream["valid"], "direction": "in" if inward else "out", "width": 1})
-        ports.append({"name": stream["ready"], "direction": "out" if inward else "in", "width": 1})
-        fields = stream["fields"]
-        assert isinstance(fields, dict)
-        ports += [
-            {"name": f["port"], "direction": stream["direction"], "width": f["width"]}
-            for f in fields.values()
-        ]
+    ports = [port("clk", "in"), port("rst", "in")]
+    for s in streams.values():
+        along, back = ("in", "out") if s["direction"] == "in" else ("out", "in")
+        ports += [port(s["valid"], along), port(s["ready"], back)]
+        ports += [port(f["port"], along, f["width"]) for f in s["fields"].values()]
     block_cycles = max(parameters.beats, pipeline.interval)
-    rotating = max(parameters.beats, -(-pipeline.interval // parameters.contexts))
+    rotating = max(parameters.beats, pipeline.interval / parameters.contexts)
     return {
         "mxdot": version("mxdot"),
         "command": " ".join(["mxdot", "generate", parameters.unit, *parameters.options()]),
@@ -140,8 +129,18 @@ def describe(parameters: Parameters, pipeline: Pipeline, top: str) -> dict[str, 
     }
 
 
-def _ratio(cycles: int, beats: int) -> int | float:
-    return cycles // beats if cycles % beats == 0 else cycles / beats
+def stream(name: str, direction: str, fields: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A stream's entry: its handshake and its fields."""
+    return {"direction": direction, "valid": f"{name}_valid", "ready": f"{name}_ready", "fields": fields}
+
+
+def port(name: str, direction: str, width: int = 1) -> dict[str, Any]:
+    """A port's entry."""
+    return {"name": name, "direction": direction, "width": width}
+
+
+def _ratio(cycles: float, beats: int) -> int | float:
+    return int(cycles / beats) if cycles % beats == 0 else cycles / beats
 
 
 def input_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:
@@ -178,7 +177,7 @@ def output_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:
 def special_values(parameters: Parameters) -> dict[str, str]:
     """What happens to NaN, Inf, zero and the edges of the range, in words and codes."""
     return {
-        "nan": f"any NaN operand or scale, Inf times zero, or Inf minus Inf gives 0x{parameters.nan_code:08X}",
+        "nan": f"a NaN operand or scale, Inf times zero, or Inf minus Inf gives 0x{parameters.nan_code:08X}",
         "infinity": "otherwise any Inf, c included, gives 0x7F800000 or 0xFF800000",
         "overflow": "a magnitude of 2^128 - 2^103 or more gives Inf",
         "underflow": "gradual, to 2^-149; a non-zero sum that rounds to zero keeps its sign",
@@ -191,7 +190,7 @@ def header(manifest: dict[str, Any], parameters: Parameters) -> str:
     wires = ",\n".join(f"//     .{p['name']}({p['name']})" for p in manifest["ports"])
     lines = [
         f"// {manifest['command']}",
-        f"// mxdot {manifest['mxdot']}, Apache-2.0. The manifest beside this file describes the ports to a program.",
+        f"// mxdot {manifest['mxdot']}, Apache-2.0. The manifest beside this file tells a program the ports.",
         "//",
         *(f"//   {name} = {_word(value)}" for name, value in manifest["parameters"].items()),
         f"//   latency = {manifest['latency']} cycles from a block's last beat to its result, not stalled",
@@ -201,8 +200,8 @@ def header(manifest: dict[str, Any], parameters: Parameters) -> str:
         wires,
         "//   );",
         "//",
-        "// A transfer is a rising edge of clk with valid and ready high and rst low; rst is synchronous, one cycle.",
-        "/* verilator lint_off DECLFILENAME */  // the module is named like the file as written; a copy may not be",
+        "// A transfer is a rising edge of clk with valid and ready high and rst low; rst is synchronous.",
+        "/* verilator lint_off DECLFILENAME */  // a copy of this file may have another name than the module",
         "/* verilator lint_off UNUSEDSIGNAL */  // intermediate values keep their full width, for the waves",
     ]
     return "\n".join(lines) + "\n\n"

@@ -16,7 +16,7 @@ from mxdot.rtl.sums import Sum, sum_steps
 
 @dataclass(frozen=True)
 class MacParameters(Parameters):
-    """acc = RNE_fp32(acc + a * b), fused, one product a step; the sum leaves with the product marked ``last``.
+    """acc = RNE_fp32(acc + a * b), fused, one product a step; it leaves with the product marked ``last``.
 
     The sum starts from ``c`` as given with its first product. Source: docs/numerics.md, section 4.
     """

@@ -12,9 +12,11 @@ from mxdot.golden.formats import ElementFormat
 class Operand:
     """One side's decoded element: value = (-1)^sign * significand * 2^(exponent + lsb).
 
-    ``significand``: its shape; signed for two's complement formats, which then have no sign flag.  ``exponents``: the
-    largest exponent field (0: the format has no exponent).  ``lsb``: exponent of the unit at exponent 0, which no
-    float reaches (its exponents start at 1, subnormals included), so the element's own unit is ``unit`` >= lsb.
+    ``significand``: its shape; signed for two's complement formats, which then have no sign flag.
+    ``exponents``: the largest exponent field (0: the format has no exponent).  ``lsb``: exponent of the
+    unit at exponent 0, which no float reaches (exponents start at 1, subnormals included), so the element's
+    own unit is ``unit`` >= lsb. ``limit``: the largest magnitude in units of 2^unit.  ``sign``, ``nan``,
+    ``inf``: whether it has such codes.
     """
 
     significand: Shape
@@ -28,7 +30,7 @@ class Operand:
 
     @classmethod
     def of(cls, fmt: ElementFormat) -> Operand:
-        """From the format's fields; ``limit`` is the largest magnitude in units of 2^unit."""
+        """From the format's fields."""
         limit = int(abs(fmt.integers).max())
         if fmt.kind == "int":
             return cls(signed(fmt.width), 0, fmt.lsb, fmt.lsb, limit, False, False, False)

@@ -18,7 +18,7 @@ MAX_BLOCK = 4096
 
 
 def option(default: Any, text: str, **metadata: Any) -> Any:
-    """A field of a parameter object: ``choices`` (allowed values), ``metavar``, ``flag`` for the command line."""
+    """A field of a parameter object: ``choices`` (allowed), ``metavar`` and ``flag`` for the command line."""
     return field(default=default, metadata={"help": text, **metadata})
 
 

@@ -263,10 +263,15 @@ class Pipeline(Component):
             | {f"o_{n}": Out(self.plan.width[value]) for n, value in outputs.items()}
         )
 
+    def port(self, name: str) -> Signal:
+        """The port of that name."""
+        found: Signal = getattr(self, name)
+        return found
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         go = Signal(name="go")
-        values: dict[str, Named] = {n: getattr(self, f"i_{n}") for n in self.fields}
+        values: dict[str, Named] = {n: self.port(f"i_{n}") for n in self.fields}
         valid: Value = self._admit(m, go, values)
         stage = 0
         for index, step in enumerate(self.plan.steps):
@@ -291,7 +296,8 @@ class Pipeline(Component):
             closes = _wire(m, "closes", beat == self.beats - 1)
             values["closes"] = closes
         free: Value = Const(1, 1)
-        taken = _wire(m, "taken", self.i_valid & self.i_ready)
+        i_valid, i_ready = self.port("i_valid"), self.port("i_ready")
+        taken = _wire(m, "taken", i_valid & i_ready)
         if self.interval > 1:
             context = values.get("context")
             count = 1 << (bits(context) if context is not None else 0)
@@ -308,8 +314,8 @@ class Pipeline(Component):
             with m.If(taken):
                 m.d.sync += beat.eq(_wrapping(beat, self.beats))
         # An idle input's context means nothing (X, in a careful bench): ready does not look at it then.
-        m.d.comb += self.i_ready.eq(go & (free | ~self.i_valid))
-        return self.i_valid & free
+        m.d.comb += i_ready.eq(go & (free | ~i_valid))
+        return i_valid & free
 
     def _cut(
         self, m: Module, index: int, stage: int, go: Signal, valid: Value, values: dict[str, Named]
@@ -326,14 +332,15 @@ class Pipeline(Component):
         """The output buffer: the head is what the sink sees, the spare takes one item more when it stops."""
         spare_valid = Signal(name="spare_valid")
         m.d.comb += go.eq(~spare_valid)
+        o_valid, o_ready = self.port("o_valid"), self.port("o_ready")
         push = _wire(m, "push", valid & go)
-        moves = _wire(m, "moves", self.o_ready | ~self.o_valid)
+        moves = _wire(m, "moves", o_ready | ~o_valid)
         with m.If(moves):
-            m.d.sync += [self.o_valid.eq(push | spare_valid), spare_valid.eq(0)]
+            m.d.sync += [o_valid.eq(push | spare_valid), spare_valid.eq(0)]
         with m.Elif(push):
             m.d.sync += spare_valid.eq(1)
         for name, value in self.results.items():
-            result, head = values[value], getattr(self, f"o_{name}")
+            result, head = values[value], self.port(f"o_{name}")
             assert isinstance(result, Value)
             spare = Signal(len(head), name=f"spare_{name}", reset_less=True)
             taken = Signal(len(head), name=f"head_{name}", reset_less=True)

@@ -49,8 +49,8 @@ def _absent(**present: bool) -> dict[str, str | None]:
 
 
 def times(x: Value, y: Value, shape: Shape) -> Value:
-    """x * y as a balanced tree of gated rows: plain ``*`` leaves the form to the synthesiser, which for 4 x 4 bits
-    takes twice the cells on an ECP5."""
+    """x * y as a balanced tree of gated rows: plain ``*`` leaves the form to the synthesiser, which takes
+    twice the cells on an ECP5 for 4 x 4 bits."""
     if len(x) < len(y):
         x, y = y, x
     rows: list[tuple[Value, int]] = []

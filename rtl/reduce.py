@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from mxdot.rtl.bits import add_sub
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
@@ -14,8 +14,8 @@ from mxdot.rtl.targets import Target
 def tree(terms: Terms, lanes: int, target: Target) -> list[Step]:
     """Gives ``total`` and ``negative``: the sum of all lanes is (-1)^negative * total, in two's complement.
 
-    No term is ever negated alone: an adder adds or subtracts by the signs of its two sides, and passes the left
-    side's sign on. So a node costs one control bit that depends on its own branch only.
+    No term is ever negated alone: an adder adds or subtracts by the signs of its two sides, and passes the
+    left side's sign on. So a node costs one control bit that depends on its own branch only.
     """
     signs = terms.signs
     steps = []
@@ -23,27 +23,28 @@ def tree(terms: Terms, lanes: int, target: Target) -> list[Step]:
     while count < lanes:
         count *= 2
         shape = terms.sum(count)
-
-        def add(x: list[Value], s: list[Value] | None, shape=shape, count=count) -> dict[str, list[Value]]:  # type: ignore[no-untyped-def]
-            if s is None:
-                return {
-                    f"sum{count}": [add_sub(u, v, None, shape) for u, v in zip(x[::2], x[1::2], strict=True)]
-                }
-            pairs = zip(x[::2], x[1::2], s[::2], s[1::2], strict=True)
-            return {
-                f"sum{count}": [add_sub(u, v, p ^ q, shape) for u, v, p, q in pairs],
-                f"sign{count}": s[::2],
-            }
-
-        steps.append(
-            Step(f"add{count}", add, target.lut + target.add(shape.width), binds={"x": values, "s": flags})
-        )
+        delay = target.lut + target.add(shape.width)
+        steps.append(Step(f"add{count}", _pairs(count, shape), delay, binds={"x": values, "s": flags}))
         values, flags = f"sum{count}", f"sign{count}" if signs else None
 
     def root(x: list[Value], s: list[Value] | None) -> dict[str, Value]:
         return {"total": x[0]} if s is None else {"total": x[0], "negative": s[0]}
 
     return [*steps, Step("root", root, binds={"x": values, "s": flags})]
+
+
+def _pairs(count: int, shape: Shape) -> Callable[..., dict[str, list[Value]]]:
+    def add(x: list[Value], s: list[Value] | None) -> dict[str, list[Value]]:
+        if s is None:
+            pairs = zip(x[::2], x[1::2], strict=True)
+            return {f"sum{count}": [add_sub(u, v, None, shape) for u, v in pairs]}
+        signed_pairs = zip(x[::2], x[1::2], s[::2], s[1::2], strict=True)
+        return {
+            f"sum{count}": [add_sub(u, v, p ^ q, shape) for u, v, p, q in signed_pairs],
+            f"sign{count}": s[::2],
+        }
+
+    return add
 
 
 def over_beats(terms: Terms, count: int, flags: Iterable[str], signs: bool, target: Target) -> Step:

@@ -16,8 +16,8 @@ from mxdot.rtl.pipeline import Step
 class Sum:
     """A block's exact sum: (-1)^negative * total * 2^(unit + x).
 
-    ``total``, ``negative`` (or None) and ``flags`` (nan, pinf, ninf -> value) are names of values; ``shape`` is the
-    shape of ``total``, x is in 0 .. ``x_most`` (0: there is none).
+    ``total``, ``negative`` (or None) and ``flags`` (nan, pinf, ninf -> value) are names of values;
+    ``shape`` is the shape of ``total``, x is in 0 .. ``x_most`` (0: there is none).
     """
 
     total: str

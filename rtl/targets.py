@@ -28,7 +28,7 @@ class Target:
         return levels * self.lut
 
     def mux(self, ways: int) -> float:
-        """A multiplexer of ``ways`` inputs with a binary select: 4 ways take two LUT4 joined by a fixed mux."""
+        """A multiplexer of ``ways`` inputs, binary select: 4 ways are two LUT4 joined by a fixed mux."""
         return self.lut * max(1, (max(ways - 1, 1).bit_length() + 1) // 2)
 
     def add(self, width: int) -> float:
