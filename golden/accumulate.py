@@ -54,18 +54,19 @@ def _exact(kind: Exact, pairing: Pairing, a: Operand, b: Operand, block: int, ac
 
 def _promoted(kind: Promoted, pairing: Pairing, a: Operand, b: Operand, block: int, acc: Doubles) -> Doubles:
     inner = profiles.get(kind.inner).kind
-    last = acc
     for j, start in enumerate(range(0, a.codes.shape[-1], kind.run)):
         a_run, b_run = (
-            Operand(side.element, side.codes[:, start : start + kind.run], None) for side in (a, b)
+            Operand(side.element, side.codes[:, start : start + kind.run], None, None) for side in (a, b)
         )
         partial = accumulate(inner, pairing, a_run, b_run, block, np.zeros_like(acc))
         if a.scales is not None and b.scales is not None:
-            scale = to_float32(pairing.outer(a.scales[:, j], b.scales[:, j]))
-            last = _add(acc, _product(partial, scale.astype(np.float64)))
+            with np.errstate(invalid="ignore"):
+                scale = pairing.outer(a.scales[:, j], b.scales[:, j])
+            if a.scale == "fp32":
+                scale = to_float32(scale).astype(np.float64)
         else:
-            last = _add(acc, _product(partial, np.ones_like(partial)))
-        acc = to_float32(last).astype(np.float64)
+            scale = np.ones_like(acc)
+        acc = to_float32(_add(acc, _product(partial, scale))).astype(np.float64)
     return acc
 
 

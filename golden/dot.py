@@ -111,7 +111,8 @@ def check_addend(c: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
         raise TypeError(f"c must be float32, not {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"c must have the result's shape {shape}, not {array.shape}")
-    return array.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return array.astype(np.float64)
 
 
 def tensor_factor(a: BlockTensor, b: BlockTensor) -> np.float32 | None:
@@ -131,4 +132,4 @@ def operand(tensor: BlockTensor, shape: tuple[int, ...]) -> Operand:
             scales = np.repeat(scales, tensor.block[0], axis=-2)[..., : tensor.shape[-2], :]
         scales = np.broadcast_to(scales, shape + scales.shape[-1:]).reshape(-1, scales.shape[-1])
     codes = np.broadcast_to(tensor.codes, shape + tensor.shape[-1:]).reshape(-1, tensor.shape[-1])
-    return Operand(tensor.element, codes, None if scales is None else scales.astype(np.float64))
+    return Operand(tensor.element, codes, tensor.scale, None if scales is None else scales.astype(np.float64))

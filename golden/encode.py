@@ -80,10 +80,10 @@ def encode(
     """
     check_choice("rounding", rounding, ROUNDINGS)
     check_choice("overflow", overflow, OVERFLOWS)
-    if overflow == "nonsaturate" and not form.nan_codes:
+    if overflow == "nonsaturate" and form.nan is None:
         raise ValueError(f"{form.name} has neither Inf nor NaN: overflow must be 'saturate'")
     x = as_float32(x)
-    if not form.nan_codes and np.isnan(x).any():
+    if form.nan is None and np.isnan(x).any():
         raise ValueError(f"{form.name} has no NaN, and x holds one")
     words = check_random(x.shape, rounding, random, random_bits)
     bits = np.ascontiguousarray(x).reshape(x.shape).view(np.uint32)
@@ -191,8 +191,8 @@ def _signed(
     negative = (key >> 16).astype(bool)
     if overflow == "saturate":
         beyond = codes[-1]
-    else:  # +Inf, or else the positive (or only) NaN
-        beyond = np.uint8((form.inf_codes or form.nan_codes)[0])
+    else:
+        beyond = np.uint8(form.inf_codes[0] if form.inf_codes else form.nan or 0)
     magnitude = np.append(codes, beyond)[np.minimum(index, len(codes))].astype(np.int64)
     if form.kind == "int":
         signed = np.where(negative, -magnitude, magnitude) & form.mask
@@ -200,6 +200,6 @@ def _signed(
         signed = magnitude | (negative << np.int64(form.width - 1))
     if not form.negative_zero:
         signed = np.where(magnitude == 0, 0, signed)
-    if form.nan_codes:
-        signed = np.where((key & 0xFFFF) > _INFINITY, form.nan_codes[0], signed)
+    if form.nan is not None:
+        signed = np.where((key & 0xFFFF) > _INFINITY, form.nan, signed)
     return signed.astype(np.uint8)

@@ -71,6 +71,11 @@ class ElementFormat:
         finite = np.where(np.isfinite(self.values), self.values, np.float32(0)).astype(np.float64)
         return _frozen(np.ldexp(finite, -self.lsb).astype(np.int64))
 
+    @property
+    def nan(self) -> int | None:
+        """The NaN that an encoder emits: 0x7F (e4m3, e5m2) or 0x80; None where there is none."""
+        return max((code for code in self.nan_codes if code <= 0x80), default=None)
+
     @cached_property
     def max(self) -> float:
         """The largest value (int8: of the symmetric range that an encoder emits, 127/64)."""

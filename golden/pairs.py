@@ -17,16 +17,18 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Operand:
-    """Rows of codes (R, K) and the exact values of their scales, float64 (R, blocks) or None."""
+    """Rows of codes (R, K), and the exact values of their scales, float64 (R, blocks) or None for ``scale``
+    None."""
 
     element: ElementFormat
     codes: Codes
+    scale: str | None
     scales: npt.NDArray[np.float64] | None
 
     def rows(self, rows: slice) -> Operand:
         """Some of the rows."""
         scales = None if self.scales is None else self.scales[rows]
-        return Operand(self.element, self.codes[rows], scales)
+        return Operand(self.element, self.codes[rows], self.scale, scales)
 
 
 class Pairing(Protocol):
