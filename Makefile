@@ -5,7 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 EXTRAS ?= dev
 JOBS ?= auto
-SEED ?= 1
+SEED ?= 0
+SEEDS ?= 1
 SIM ?= both
 OUT ?= out
 
@@ -15,8 +16,8 @@ export AMARANTH_USE_YOSYS := builtin
 .PHONY: main test lint regress setup help clean
 
 main: setup  ## the digits network through golden model and simulated hardware, then synthesis
-	$(VENV)/mxdot run -o $(OUT)/dot.v --seed $(SEED)
-	$(VENV)/mxdot synth -o $(OUT)/dot.v
+	$(VENV)/mxdot run dot -o $(OUT)/dot.v
+	$(VENV)/mxdot synth dot -o $(OUT)/dot.v --seeds $(SEEDS)
 
 test: lint  ## lint, types and all tests
 	$(VENV)/pytest -n $(JOBS)
@@ -42,7 +43,8 @@ help:  ## this list
 	  PYTHON "$(PYTHON)" "interpreter for .venv, 3.11 or newer" \
 	  EXTRAS "$(EXTRAS)" "optional parts to install: dev, train" \
 	  JOBS "$(JOBS)" "parallel test processes" \
-	  SEED "$(SEED)" "seed of operands and stalls" \
+	  SEED "$(SEED)" "seed of operands and stalls in make regress" \
+	  SEEDS "$(SEEDS)" "place-and-route seeds of the main job" \
 	  SIM "$(SIM)" "simulator of make regress" \
 	  OUT "$(OUT)" "folder for Verilog, manifest and reports"
 

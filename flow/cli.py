@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import click
 from mxdot.flow.errors import CheckFailed
-from mxdot.flow.tools import ToolFailed, ToolMissing
+from mxdot.verif.simulators import ToolError, ToolMissing
 
 # In the order of --help. Each is a module of mxdot.flow.commands with a click command named `command`.
-COMMANDS = ("generate", "verify", "synth")
+COMMANDS = ("run", "generate", "verify", "synth")
 
 
 class _Commands(click.Group):
@@ -55,14 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except click.ClickException as error:
         return _say(error.format_message(), 2)
-    except CheckFailed as error:
-        return _say(str(error), 1)
-    except ToolFailed as error:
-        return _say(str(error), 1)
+    except (CheckFailed, ToolError) as error:
+        return _say(str(error), 2 if isinstance(error, ToolMissing) else 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{(error.strerror or str(error)).lower()}", 2)
-    except (ValueError, TypeError, ToolMissing) as error:
+    except (ValueError, TypeError) as error:
         return _say(str(error), 2)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted", 130)
@@ -73,7 +71,8 @@ def _code(result: object) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"mxdot: {' '.join(message.split())}", file=sys.stderr)
+    """One line; a tool that failed may add its own last lines."""
+    print(f"mxdot: {message.strip()}", file=sys.stderr)
     return code
 
 

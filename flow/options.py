@@ -29,37 +29,41 @@ class Choice:
     given: dict[str, Any]
     output: Path | None
 
-    def parameters(self) -> Parameters:
-        return chosen(self.unit, self.config, self.given)
-
-    def generate(self) -> tuple[Path, Parameters, dict[str, Any]]:
-        """Write the Verilog and its manifest: the Verilog's path, the parameters and the manifest."""
-        parameters = self.parameters()
+    def generate(self) -> tuple[Path, dict[str, Any]]:
+        """Write the Verilog and its manifest: the Verilog's path, and the manifest."""
+        parameters = chosen(self.unit, self.config, self.given)
         path = _verilog_path(self.output, parameters)
         generated = emit.generate(parameters, top=path.stem)
         generated.write(path)
-        return path, parameters, generated.manifest
+        return path, generated.manifest
+
+    def given_file(self) -> Path | None:
+        """The Verilog file that was named in place of a unit, to be taken as it is."""
+        if self.unit is None or not self.unit.endswith(".v"):
+            return None
+        if self.given or self.config or self.output:
+            raise click.UsageError(f"{self.unit} is taken as it is: no options of a unit, --config or -o")
+        return Path(self.unit)
+
+    def resolve(self) -> tuple[Path, dict[str, Any]]:
+        """A file given as it is with the manifest beside it, or else what `generate` writes."""
+        path = self.given_file()
+        if path is None:
+            return self.generate()
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file")
+        return path, read_manifest(path.with_suffix(".json"))
 
 
-def unit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def unit_options(files: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Adds [dot|mac], every option of theirs, --config and -o to a command, which gets `choice: Choice`.
 
-    Values come from the command line, else from --config, else they are the unit's defaults.
+    With `files` an existing FILE.v may stand in place of the unit. Values come from the command line, else
+    from --config, else they are the unit's defaults.
     """
-
-    @wraps(function)
-    def command(unit: str | None, config: Path | None, output: Path | None, **others: Any) -> Any:
-        context = click.get_current_context()
-        given: dict[str, Any] = {}
-        for name in _options():
-            value = others.pop(name)
-            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                given[name] = value
-        return function(choice=Choice(unit, config, given, output), **others)
-
-    decorators: list[Callable[[Any], Any]] = [click.argument("unit", metavar="[dot|mac]", required=False)]
-    decorators += [_click_option(f) for f in _options().values()]
-    decorators += [
+    decorators: list[Callable[[Any], Any]] = [
+        click.argument("unit", metavar="[dot|mac|FILE.v]" if files else "[dot|mac]", required=False),
+        *(_click_option(f) for f in _options().values()),
         click.option(
             "--config",
             type=click.Path(path_type=Path),
@@ -74,10 +78,21 @@ def unit_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="The Verilog; NAME is its top module, NAME.json its manifest.  [default: out/UNIT.v]",
         ),
     ]
-    wrapped: Callable[..., Any] = command
-    for decorate in reversed(decorators):
-        wrapped = decorate(wrapped)
-    return wrapped
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def command(unit: str | None, config: Path | None, output: Path | None, **others: Any) -> Any:
+            source = click.get_current_context().get_parameter_source
+            values = {name: others.pop(name) for name in _options()}
+            given = {n: v for n, v in values.items() if source(n) is ParameterSource.COMMANDLINE}
+            return function(choice=Choice(unit, config, given, output), **others)
+
+        wrapped: Callable[..., Any] = command
+        for add in reversed(decorators):
+            wrapped = add(wrapped)
+        return wrapped
+
+    return decorate
 
 
 def chosen(unit: str | None, config: Path | None, given: dict[str, Any]) -> Parameters:
@@ -88,7 +103,7 @@ def chosen(unit: str | None, config: Path | None, given: dict[str, Any]) -> Para
     """
     stored: dict[str, Any] = {}
     if config is not None:
-        unit, stored = _manifest(config, unit)
+        unit, stored = _stored(config, unit)
     unit = unit or "dot"
     if unit not in UNITS:
         raise ValueError(f"unknown unit {unit!r}; known: {', '.join(UNITS)}")
@@ -105,13 +120,22 @@ def chosen(unit: str | None, config: Path | None, given: dict[str, Any]) -> Para
     return UNITS[unit](**stored | given)
 
 
-def _manifest(path: Path, unit: str | None) -> tuple[str, dict[str, Any]]:
-    """Unit and options of a manifest; what the unit fixes must have its fixed value."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """A manifest as written by `generate`; ValueError for anything else."""
     try:
-        manifest = json.loads(path.read_text())
-        found, stored = manifest["unit"], dict(manifest["parameters"])
-    except (ValueError, KeyError, TypeError) as error:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        missing = [key for key in ("unit", "top", "parameters", "streams") if key not in manifest]
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a manifest of mxdot: {error}") from None
+    if missing or not isinstance(manifest["parameters"], dict):
+        raise ValueError(f"{path} is not a manifest of mxdot: {', '.join(missing) or 'parameters'} missing")
+    return manifest
+
+
+def _stored(path: Path, unit: str | None) -> tuple[str, dict[str, Any]]:
+    """Unit and options of a manifest; what the unit fixes must have its fixed value."""
+    manifest = read_manifest(path)
+    found, stored = manifest["unit"], dict(manifest["parameters"])
     if found not in UNITS:
         raise ValueError(f"{path} is for the unknown unit {found!r}; known: {', '.join(UNITS)}")
     if unit is not None and unit != found:

@@ -83,7 +83,7 @@ def synthesise(
     """Map `verilog` once, then place and route it with each seed, `jobs` at a time (default: all cores).
 
     mhz is the clock that nextpnr is asked for; missing it is no error. Raises ValueError for an unknown
-    device or no seeds, OSError when the file cannot be read, ToolMissing and ToolFailed for the tools.
+    device or no seeds, OSError when the file cannot be read, ToolError for the tools.
     """
     if device not in DEVICES:
         raise ValueError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")

@@ -1,6 +1,8 @@
 """What a person reads: results as tables."""
 
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 from mxdot.flow.synth import DEVICES, Synthesis
 from rich.console import Console
@@ -30,3 +32,27 @@ def print_synthesis(console: Console, result: Synthesis) -> None:
     path.add_section()
     path.add_row("total", str(sum(h.cells for h in result.critical_path)), f"{logic:.2f}", f"{routing:.2f}")
     console.print(path)
+
+
+def print_run(console: Console, figures: dict[str, Any], report: Path) -> None:
+    """What `mxdot run` found, and where its files lie."""
+    table = Table(show_header=False, title="mxdot run", title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    if "images" in figures:
+        table.add_row("test images", f"{figures['images']:,}")
+        for kind, title in (("fp32", "FP32"), ("golden", "golden model"), ("hardware", "simulated hardware")):
+            table.add_row(f"accuracy, {title}", f"{100 * figures[f'accuracy_{kind}']:.2f} %")
+        table.add_section()
+    table.add_row("dot products compared", f"{figures['dot_products']:,}")
+    table.add_row("mismatches", f"{figures['mismatches']:,}")
+    table.add_section()
+    table.add_row("clock cycles", f"{figures['cycles']:,}")
+    table.add_row("simulated cycles a second", f"{figures['cycles_per_second']:,}")
+    table.add_row("seconds in all", f"{figures['seconds']}")
+    table.add_row("seconds building the simulation", f"{figures['build_seconds']}")
+    console.print(table)
+    for name in ("verilog", "manifest", "result"):
+        if name in figures:
+            print(f"{name}: {figures[name]}")
+    print(f"report: {report}")

