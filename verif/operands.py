@@ -303,7 +303,9 @@ def tiny(rng: Rng, count: int, pair: Pair) -> Blocks:
     blocks = _plain(rng, count, pair, pair.a.special, pair.b.special)
     _place(rng, pair, blocks, rng.integers(-158, -120, count))
     small = _float32(rng, rng.integers(-150, -124, count)) & np.uint32(0x83FFFFFF)
-    blocks.c = np.where(rng.random(count) < 0.5, small & np.uint32(0x8000000F), small)
+    blocks.c = np.choose(
+        rng.integers(0, 3, count), [small, small & np.uint32(0x8000000F), small & np.uint32(0x80000000)]
+    )
     return blocks
 
 

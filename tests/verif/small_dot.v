@@ -13,6 +13,7 @@ module small_dot (
 );
     wire go = o_ready || !o_valid;
     assign i_ready = go;
+    wire take = i_valid && i_ready;
 
     wire signed [15:0] p0 = $signed(i_a[7:0]) * $signed(i_b[7:0]);
     wire signed [15:0] p1 = $signed(i_a[15:8]) * $signed(i_b[15:8]);
@@ -40,11 +41,11 @@ module small_dot (
             full <= 0;
             o_valid <= 0;
         end else if (go) begin
-            if (i_valid) begin
+            if (take) begin
                 sum <= second ? sum + beat : beat;
                 second <= !second;
             end
-            full <= i_valid && second;
+            full <= take && second;
             o_valid <= full;
             o_result <= float;
         end
