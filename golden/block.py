@@ -18,7 +18,8 @@ RULES = ("floor", "ceil", "even", "rceil")
 SCALE_NAMES = ("e8m0", "ue4m3", "fp32", None)
 
 _INF = np.uint32(0x7F800000)
-_FLT_MAX = np.float32(3.4028234663852886e38)
+FLT_MAX = np.float32(3.4028234663852886e38)
+SMALLEST_AMAX = np.uint32(0x38D1B717)  # the pattern of fp32(1e-4)
 Block = int | tuple[int, int]
 Patterns = npt.NDArray[np.uint32]
 
@@ -195,8 +196,7 @@ def reciprocal(codes: Codes) -> Floats:
 
 def fp32_scales(largest: Patterns, element: ElementFormat) -> tuple[Floats, Floats]:
     """sf = max(amax, 1e-4) / max and 1 / sf, each one float32 operation; NaN for blocks with NaN or Inf."""
-    floor = np.uint32(0x38D1B717)  # 1e-4
-    amax = np.maximum(largest, floor).view(np.float32)
+    amax = np.maximum(largest, SMALLEST_AMAX).view(np.float32)
     scales: Floats = np.where(largest >= _INF, np.float32(np.nan), amax / np.float32(element.max))
     factors: Floats = np.float32(1) / scales
     return scales, factors
@@ -211,7 +211,7 @@ def ue4m3_scales(largest: Patterns, element: ElementFormat, s_enc: np.float32) -
         wanted = np.minimum(amax * (s_enc * (one / np.float32(element.max))), np.float32(448))
         codes = _scale("ue4m3").encode(wanted)
         s_dec = one / s_enc
-        factors = np.minimum(one / (_scale("ue4m3").decode(codes) * s_dec), _FLT_MAX)
+        factors = np.minimum(one / (_scale("ue4m3").decode(codes) * s_dec), FLT_MAX)
     return np.where(bad, np.uint8(0x7F), codes), factors
 
 
