@@ -245,6 +245,7 @@ class Pipeline(Component):
         at: Callable[[Plan], list[int]],
         beats: int = 1,
     ):
+        self._MustUse__silence = True  # a unit that is refused, or only asked for its latency, is no mistake
         self.beats, self.fields, self.results = beats, dict(inputs), dict(outputs)
         entering = dict(inputs) | ({"closes": unsigned(1)} if beats > 1 else {})
         self.plan = Plan(steps, entering, list(outputs.values()))
