@@ -100,7 +100,8 @@ class Ports:
         in between.
         """
         sent, offered, held, still = 0, False, None, 0
-        limit = 60 + 2 * int(manifest()["latency"]) + 8 * len(rows)
+        # Nothing moved for this long: nothing will (an offer or an acceptance is never that long in coming).
+        limit = 80 + 2 * int(manifest()["latency"]) + 2 * int(manifest()["initiation_interval_same_context"])
         self.cycle = 0
         while still < limit and (cycles == 0 or self.cycle < cycles):
             if not offered and sent < len(rows) and self.rng.random() < source:
