@@ -1,6 +1,7 @@
 """The critical path of a nextpnr report in the words of the design: signals, not cells."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,15 @@ class Hop:
 def signal(cell: str) -> str:
     """The design's signal behind a mapped cell's name: `round_x_TRELLIS_FF_Q_20` is `round_x`."""
     return _MAPPED.sub("", cell) or cell
+
+
+def steps(path: list[Hop], manifest: Mapping[str, Any]) -> list[str]:
+    """The unit's steps that stand in the path's stage, by the stage number K of its start register `name_sK`.
+
+    Empty where the path starts elsewhere, as in the handshake.
+    """
+    found = re.search(r"_s(\d+)(_\w+)?$", path[0].signal) if path else None
+    return [name for name, stage in manifest["steps"] if found and stage == int(found[1])]
 
 
 def hops(report: dict[str, Any]) -> list[Hop]:

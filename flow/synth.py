@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Synthesis:
 
     lut4, ccu2c are Yosys's counts; comb, ff, dsp what nextpnr places; cells = max(comb, ff), because a cell
     of this fabric has one LUT and one flip-flop. fmax_mhz has one number a seed; critical_path is the slowest
-    seed's.
+    seed's, critical_steps the steps of the unit that it goes through.
     """
 
     device: str
@@ -64,6 +64,7 @@ class Synthesis:
     target_mhz: float
     fmax_mhz: list[float]
     critical_path: list[critical_path.Hop]
+    critical_steps: list[str]
     tools: list[str]
     folder: str
 
@@ -79,10 +80,12 @@ def synthesise(
     mhz: float = 180.0,
     jobs: int | None = None,
     progress: Progress = lambda text: None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> Synthesis:
     """Map `verilog` once, then place and route it with each seed, `jobs` at a time (default: all cores).
 
-    mhz is the clock that nextpnr is asked for; missing it is no error. Raises ValueError for an unknown
+    mhz is the clock that nextpnr is asked for; missing it is no error. With the unit's manifest the critical
+    path is told in its steps. Raises ValueError for an unknown
     device or no seeds, OSError when the file cannot be read, ToolError for the tools.
     """
     if device not in DEVICES:
@@ -114,6 +117,7 @@ def synthesise(
     fmax = [round(min(c["achieved"] for c in r["fmax"].values()), 2) if r["fmax"] else 0.0 for r in reports]
     used = {name: entry["used"] for name, entry in reports[0]["utilization"].items()}
     comb, ff = used["TRELLIS_COMB"], used["TRELLIS_FF"]
+    path = critical_path.hops(reports[fmax.index(min(fmax))])
     return Synthesis(
         device=device,
         top=top,
@@ -126,7 +130,8 @@ def synthesise(
         seeds=list(seeds),
         target_mhz=mhz,
         fmax_mhz=fmax,
-        critical_path=critical_path.hops(reports[fmax.index(min(fmax))]),
+        critical_path=path,
+        critical_steps=critical_path.steps(path, manifest) if manifest else [],
         tools=[yosys.version, nextpnr.version],
         folder=os.path.relpath(folder),
     )

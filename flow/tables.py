@@ -9,6 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 
+def console() -> Console:
+    """Standard output; wide enough for every table where it is no terminal."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=110)
+
+
 def print_synthesis(console: Console, result: Synthesis) -> None:
     """Resources, Fmax by seed and the critical path by signal."""
     table = Table(title=f"{result.top} on {DEVICES[result.device].title}", title_justify="left")
@@ -21,7 +27,8 @@ def print_synthesis(console: Console, result: Synthesis) -> None:
     table.add_row(*(f"{n:,}" for n in numbers), shown)
     console.print(table)
 
-    path = Table(title="critical path of the slowest seed", title_justify="left")
+    steps = f", steps {', '.join(result.critical_steps)}" if result.critical_steps else ""
+    path = Table(title=f"critical path of the slowest seed{steps}", title_justify="left")
     path.add_column("signal")
     for column in ("cells", "logic ns", "routing ns"):
         path.add_column(column, justify="right")

@@ -106,7 +106,7 @@ def command(
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
-        tables.print_run(Console(), figures, report)
+        tables.print_run(tables.console(), figures, report)
     if compared.mismatches:
         raise CheckFailed(
             f"{compared.mismatches} of {compared.dot_products} dot products differ; first: {compared.first}"

@@ -49,6 +49,7 @@ def command(
 
     The result of a unit also goes to NAME.synth.json beside its Verilog.
     """
+    manifest = None
     given = choice.given_file()
     if given is not None:
         verilog, mhz, top = given, 150, top or _top(given)
@@ -60,7 +61,14 @@ def command(
     console = Console(stderr=True)
     with console.status("starting") as status:
         result = synth.synthesise(
-            verilog, top, device, range(1, seeds + 1), target_mhz or MARGIN * mhz, jobs, status.update
+            verilog,
+            top,
+            device,
+            range(1, seeds + 1),
+            target_mhz or MARGIN * mhz,
+            jobs,
+            status.update,
+            manifest,
         )
     text = json.dumps(result.as_json(), indent=1)
     if given is None:
@@ -68,7 +76,7 @@ def command(
     if as_json:
         print(text)
     else:
-        tables.print_synthesis(Console(), result)
+        tables.print_synthesis(tables.console(), result)
 
 
 def _top(verilog: Path) -> str:
