@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ def run(
     factor: np.float32 | None,
 ) -> npt.NDArray[Any]:
     """Results of one tile: accumulate, apply the tensors' factor, round to the result format."""
+    if a.codes.shape[-1] == 0:
+        return to_result(acc, result, profile.nan_code(result))
     total = accumulate.accumulate(profile.kind, pairing, a, b, block, acc)
     if factor is not None:
         with np.errstate(all="ignore"):
@@ -126,10 +129,11 @@ def tensor_factor(a: BlockTensor, b: BlockTensor) -> np.float32 | None:
 
 def operand(tensor: BlockTensor, shape: tuple[int, ...]) -> Operand:
     """Rows of codes (R, K) and float64 scales (R, blocks), leading axes broadcast to ``shape``."""
+    rows, length = math.prod(shape), tensor.shape[-1]
     scales = tensor.scale_values()
     if scales is not None:
         if isinstance(tensor.block, tuple):
             scales = np.repeat(scales, tensor.block[0], axis=-2)[..., : tensor.shape[-2], :]
-        scales = np.broadcast_to(scales, shape + scales.shape[-1:]).reshape(-1, scales.shape[-1])
-    codes = np.broadcast_to(tensor.codes, shape + tensor.shape[-1:]).reshape(-1, tensor.shape[-1])
+        scales = np.broadcast_to(scales, shape + scales.shape[-1:]).reshape(rows, scales.shape[-1])
+    codes = np.broadcast_to(tensor.codes, (*shape, length)).reshape(rows, length)
     return Operand(tensor.element, codes, tensor.scale, None if scales is None else scales.astype(np.float64))
