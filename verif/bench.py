@@ -149,7 +149,7 @@ def rows(manifest: Mapping[str, Any], case: Case) -> Rows:
         "last": case.last,
     }
     lanes: dict[str, NDArray[Any]] = {"a": case.blocks.a, "b": case.blocks.b}
-    packed = {}
+    packed: Rows = {}
     for field in stream.fields:
         if field.name in lanes:
             packed[field.name] = lanes[field.name].reshape(len(case) * count, field.count).astype(np.uint64)

@@ -159,7 +159,8 @@ def _float32(rng: Rng, exponent: NDArray[np.int64]) -> NDArray[np.uint32]:
     fraction = np.where(
         rng.random(count) < 0.5, rng.choice(telling, count), rng.integers(0, 1 << 23, count, np.uint32)
     )
-    return rng.integers(0, 2, count, np.uint32) << np.uint32(31) | field << np.uint32(23) | fraction
+    sign = rng.integers(0, 2, count, np.uint32)
+    return (sign << np.uint32(31) | field << np.uint32(23) | fraction).astype(np.uint32)
 
 
 _SPECIAL_C = np.array(
@@ -339,9 +340,19 @@ def not_finite(rng: Rng, count: int, pair: Pair) -> Blocks:
 
 Rule = Callable[[Rng, int, Pair], Blocks]
 RULES: dict[str, Rule] = {
-    rule.__name__: rule
-    for rule in (uniform, overlap, special, sparse, cancelling, opposite, far, tie, tie_inside, tiny, huge)
-} | {"not_finite": not_finite}
+    "uniform": uniform,
+    "overlap": overlap,
+    "special": special,
+    "sparse": sparse,
+    "cancelling": cancelling,
+    "opposite": opposite,
+    "far": far,
+    "tie": tie,
+    "tie_inside": tie_inside,
+    "tiny": tiny,
+    "huge": huge,
+    "not_finite": not_finite,
+}
 
 
 def blocks(rng: Rng, count: int, pair: Pair) -> tuple[Blocks, NDArray[np.int64]]:
