@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil  # type: ignore[attr-defined]  # the stubs leave this module out
+from mxdot.rtl.keywords import KEYWORDS
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Pipeline
 from mxdot.rtl.yosys import to_verilog
@@ -53,11 +54,13 @@ def generate(parameters: Parameters, top: str | None = None) -> Generated:
 
     ValueError for a name that is not a Verilog identifier, or a clock or depth that cannot be had.
     """
-    top = top or parameters.unit
+    top = parameters.unit if top is None else top
     if not NAME.fullmatch(top):
         raise ValueError(
             f"the module is named like the file: {top!r} is not a Verilog name; use letters, digits, _"
         )
+    if top in KEYWORDS:
+        raise ValueError(f"the module is named like the file: {top!r} is a word of Verilog; try {top}_unit")
     pipeline = parameters.build()
     manifest = describe(parameters, pipeline, top)
     return Generated(header(manifest, parameters) + body(pipeline, manifest), manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Any, ClassVar, NoReturn
 
 from amaranth.hdl import Shape, unsigned
@@ -15,6 +16,7 @@ from mxdot.rtl.targets import TARGETS, Target
 ELEMENT_FORMATS = ("e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "int8")
 PROFILE_NAMES = ("fp32",)
 MAX_BLOCK = 4096
+DEFAULT_MHZ = 150
 
 
 def option(default: Any, text: str, **metadata: Any) -> Any:
@@ -53,7 +55,7 @@ class Parameters:
     contexts: int = option(1, "independent sums that may interleave (with --accumulate)", metavar="N")
     addend: bool = option(True, "an FP32 addend c on the input", flag="--addend/--no-addend")
     target: str = option("generic", "device to write Verilog for", choices=tuple(TARGETS))
-    mhz: int = option(150, "clock to cut the pipeline for", metavar="MHZ")
+    mhz: int | None = option(None, f"clock to cut for: {DEFAULT_MHZ} if no --stages is given", metavar="MHZ")
     stages: int | None = option(None, "logic stages instead of a clock", metavar="N")
 
     def __post_init__(self) -> None:
@@ -65,10 +67,11 @@ class Parameters:
                 value = tuple(value)
             object.__setattr__(self, f.name, value)
             self._check_field(f.name, value, f.default, f.metadata.get("choices"))
-        if self.mhz < 1:
-            refuse(f"mhz must be at least 1, not {self.mhz}")
-        if self.stages is not None and self.stages < 1:
-            refuse(f"stages must be at least 1, not {self.stages}")
+        for name, value in (("mhz", self.mhz), ("stages", self.stages)):
+            if value is not None and value < 1:
+                refuse(f"{name} must be at least 1, not {value}")
+        if self.mhz is None and self.stages is None:
+            object.__setattr__(self, "mhz", DEFAULT_MHZ)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -139,10 +142,19 @@ class Parameters:
         return PROFILES[self.profile].nan_code(formats.result(self.out))
 
     def cut(self, plan: Plan) -> list[int]:
-        """Where registers stand: for ``stages`` if given, else for ``mhz``."""
-        if self.stages is not None:
-            return cuts_for_stages(plan, self.stages)
-        return cuts(plan, self.device.usable(self.mhz), self.device.register)
+        """Where registers stand: for ``stages`` if given, and then check ``mhz``; else for ``mhz``."""
+        register = self.device.register
+        if self.stages is None:
+            return cuts(plan, self.device.usable(self.mhz or DEFAULT_MHZ), register)
+        at = cuts_for_stages(plan, self.stages)
+        longest = max(plan.path(start, stop) for start, stop in pairwise([*at, len(plan.steps)]))
+        if self.mhz is not None and longest > self.device.usable(self.mhz):
+            enough = len(cuts(plan, self.device.usable(self.mhz), register))
+            refuse(
+                f"{self.mhz} MHz is out of reach with {self.stages} stages;"
+                f" try --stages {enough} or --mhz {int(1000 / (longest + register))}"
+            )
+        return at
 
     def build(self) -> Pipeline:
         """The unit as an Amaranth component. ValueError where the clock or the depth cannot be had."""
@@ -160,9 +172,7 @@ class Parameters:
             if isinstance(value, bool):
                 if value != f.default:
                     words.append(flag if value else f"--no-{flag[2:]}")
-            elif f.name == "mhz" and self.stages is not None:
-                continue
-            elif f.name != "stages" or value is not None:
+            elif value is not None or f.metadata.get("choices"):
                 words += [
                     flag,
                     ",".join(value) if isinstance(value, tuple) else "none" if value is None else str(value),

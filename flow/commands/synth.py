@@ -8,6 +8,7 @@ import click
 from mxdot.flow import synth, tables
 from mxdot.flow.files import write_atomic
 from mxdot.flow.options import Choice, as_json_option, unit_options
+from mxdot.rtl.parameters import DEFAULT_MHZ
 from rich.console import Console
 
 # nextpnr stops to improve a path that meets its clock: ask for a fifth more than the unit was cut for.
@@ -52,12 +53,12 @@ def command(
     manifest = None
     given = choice.given_file()
     if given is not None:
-        verilog, mhz, top = given, 150, top or _top(given)
+        verilog, mhz, top = given, DEFAULT_MHZ, top or _top(given)
     elif top is not None:
         raise click.UsageError("--top goes with FILE.v; a unit's module is named by -o")
     else:
         verilog, manifest = choice.generate()
-        mhz, top = manifest["parameters"]["mhz"], verilog.stem
+        mhz, top = manifest["parameters"]["mhz"] or DEFAULT_MHZ, verilog.stem
     console = Console(stderr=True)
     with console.status("starting") as status:
         result = synth.synthesise(
