@@ -1,59 +1,101 @@
-"""Products on one fixed-point grid: each shifted left by its exponent, nothing lost."""
+"""Products on one fixed-point grid: each shifted left by its exponent, nothing lost, negated by its sign.
+
+A negative lane is complemented, and its missing +1 rides along as a flag that becomes a carry-in of the adder
+tree (`reduce`): so a sign costs neither an adder nor, in the last level of the fine shift, a gate of its own.
+"""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Mux, Shape, Value, unsigned
-from mxdot.rtl.bits import fit
+from collections.abc import Callable
+
+from amaranth.hdl import Cat, Const, Mux, Shape, Value
+from mxdot.rtl.bits import fit, flip
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
-FINE = 3
-"""Exponent bits of the first shift. A word of at most 8 + 8 bits at multiples of 8 gives each bit of the
-result two candidates, which with two select bits fill one LUT4."""
+
+def fine_bits(terms: Terms) -> int:
+    """Exponent bits of the fine shift.
+
+    2^bits is the chunk of the coarse one. A shifted product then fits two chunks, so a bit of the result has
+    two candidates, low or high chunk, which with two select bits fill one LUT4.
+    """
+    return min((terms.significand.width - 2).bit_length(), terms.exponents.bit_length())
 
 
 def align(terms: Terms, target: Target) -> list[Step]:
-    """Gives ``term``: product << exponent without the low bits that are always zero; unit 2^terms.lsb.
+    """Reads ``product``, ``exponent``, ``sign``; gives ``term``, of shape ``terms.sum(1)``, unit 2^terms.lsb.
 
-    Shape of a lane: `Terms.sum` of one, less the sign that sign-magnitude products do not have.
+    term = product << exponent without the bits that are always zero, complemented where ``sign``.
     """
-    shape = terms.aligned
+    shape = terms.sum(1)
     if not terms.exponents:
         return [Step("align", lambda product: {"term": [fit(p, shape) for p in product]})]
-    bits = terms.exponents.bit_length()
-    fine_bits = min(FINE, bits)
-    fine_width = terms.significand.width + (1 << fine_bits) - 1
-    fine_shape = Shape(fine_width, terms.significand.signed)
-
-    def fine(product: list[Value], exponent: list[Value]) -> dict[str, list[Value]]:
-        return {
-            "fine": [fit(p << e[:fine_bits], fine_shape) for p, e in zip(product, exponent, strict=True)],
-            "coarse": [e[fine_bits:] for e in exponent],
-        }
-
-    def coarse(fine: list[Value], coarse: list[Value]) -> dict[str, list[Value]]:
-        return {"term": [_placed(f, c) for f, c in zip(fine, coarse, strict=True)]}
-
-    def _placed(word: Value, select: Value) -> Value:
-        step = 1 << fine_bits
-        places = (terms.exponents >> fine_bits) + 1
-        wide = Shape(len(word) + step * (places - 1), word.shape().signed)
-        shifted = [fit(_shifted(word, step * place), wide) for place in range(places)]
-        chosen = shifted[-1]
-        for place in range(places - 2, -1, -1):
-            chosen = Mux(select == place, shifted[place], chosen)
-        return fit(_signed_as(chosen[terms.dropped :], wide), shape)
-
+    bits = fine_bits(terms)
+    signs = {} if terms.signs else {"sign": None}
     return [
-        Step("fine", fine, target.mux(1 << fine_bits)),
-        Step("coarse", coarse, target.logic(4) if terms.exponents < 32 else target.logic(6)),
+        Step("fine", _fine(terms, bits), target.mux(1 << (bits + 1)), binds=signs),
+        Step("select", _select(terms, bits), target.lut, binds=signs),
+        Step("coarse", _coarse(terms, bits), target.lut),
     ]
 
 
-def _shifted(word: Value, by: int) -> Value:
-    return _signed_as(Cat(Const(0, unsigned(by)), word), word.shape())
+def _places(terms: Terms, bits: int) -> int:
+    """How many chunks the low end of a word can start at."""
+    return (terms.exponents >> bits) + 1
 
 
-def _signed_as(value: Value, like: Shape) -> Value:
-    return value.as_signed() if like.signed else value
+def _fine(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
+    shape = Shape(2 << bits, terms.significand.signed)
+
+    def fine(product: list[Value], exponent: list[Value], sign: list[Value] | None) -> dict[str, list[Value]]:
+        words = []
+        for lane, (p, e) in enumerate(zip(product, exponent, strict=True)):
+            word = fit(p << e[:bits], shape)
+            words.append(word if sign is None else flip(word, sign[lane]))
+        return {"fine": words}
+
+    return fine
+
+
+def _select(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
+    """For each chunk of the result two bits: the word's low or high chunk, by ``high``, if ``moved``; else the
+    fill, ``high`` itself. The first chunk can only be the word's low one, the last its high one.
+    """
+    places = _places(terms, bits)
+
+    def select(
+        product: list[Value], exponent: list[Value], sign: list[Value] | None
+    ) -> dict[str, list[Value]]:
+        moved: list[Value] = []
+        high: list[Value] = []
+        for lane, (p, e) in enumerate(zip(product, exponent, strict=True)):
+            place = e[bits:] if len(e) > bits else Const(0, 1)
+            below = Const(0, 1) if sign is None else sign[lane]
+            above = p[-1] ^ below if terms.significand.signed else below
+            here = [place == at for at in range(places)]
+            middle = range(1, places)
+            moved.append(Cat(here[0], *(here[at] | here[at - 1] for at in middle), here[-1]))
+            fills = (Mux(place >= at, below & ~here[at], here[at - 1] | above) for at in middle)
+            high.append(Cat(below, *fills, above))
+        return {"moved": moved, "high": high}
+
+    return select
+
+
+def _coarse(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
+    places, chunk, shape = _places(terms, bits), 1 << bits, terms.sum(1)
+
+    def coarse(fine: list[Value], moved: list[Value], high: list[Value]) -> dict[str, list[Value]]:
+        found = []
+        for word, moves, ups in zip(fine, moved, high, strict=True):
+            low, top = word[:chunk], word[chunk:]
+            chunks = [Mux(moves[0], low, ups[0].replicate(chunk))]
+            for at in range(1, places):
+                chunks.append(Mux(moves[at], Mux(ups[at], top, low), ups[at].replicate(chunk)))
+            chunks.append(Mux(moves[places], top, ups[places].replicate(chunk)))
+            found.append(fit(Cat(*chunks)[terms.dropped :], shape))
+        return {"term": found}
+
+    return coarse

@@ -16,9 +16,10 @@ path: the left shift that normalises stops at the exponent 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
-from mxdot.rtl.bits import add_sub, any_of, fit
+from mxdot.rtl.bits import add_carry, any_of, fit, flip, subtract
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
@@ -28,6 +29,9 @@ BELOW = PRECISION + 2
 """Bits of the frame below the unit of S: a non-zero S keeps 24 bits, a guard bit and one for a borrow."""
 ABOVE = PRECISION + 2
 """Bits of the frame above S: C's significand and two zero bits, out of reach of what is far below C."""
+
+GROUP = 8
+"""Bits that a first level of logic looks at together."""
 
 
 def frame_bits(width: int) -> int:
@@ -48,10 +52,10 @@ def unpack(target: Target) -> Step:
             "c_inf": field.all() & ~fraction.any(),
         }
 
-    return Step("unpack", function, 2 * target.lut + target.logic(8))
+    return Step("unpack", function, target.logic(31))
 
 
-def place(width: int, unit: int, x_most: int, total: str, target: Target) -> list[Step]:
+def place(width: int, unit: int, x_most: int, total: str, carry: str | None, target: Target) -> list[Step]:
     """Reads ``total`` (W = ``width`` bits), ``x``, ``c_exp``; gives ``shift``, how far C moves right, and
     ``room``.
 
@@ -64,9 +68,11 @@ def place(width: int, unit: int, x_most: int, total: str, target: Target) -> lis
     shape = signed(max(abs(top + x_most), abs(top - 254), 1 << levels).bit_length() + 1)
     last, most_room = (1 << levels) - 1, (1 << normalise_levels(width)) - 1
 
-    def distance(total: Value, x: Value | None, c_exp: Value) -> dict[str, Value]:
+    def distance(total: Value, carry: Value | None, x: Value | None, c_exp: Value) -> dict[str, Value]:
         base = Const(top, shape) if x is None else fit(fit(x, shape) + Const(top, shape), shape)
-        return {"base": base, "apart": add_sub(base, c_exp, Const(1, 1), shape), "nothing": ~total.any()}
+        zero = Const(0, 1) if carry is None else carry  # total + carry is 0 if every bit is the carry's
+        nothing = ~flip(total, zero).any()
+        return {"base": base, "apart": subtract(base, c_exp, shape), "nothing": nothing}
 
     def limits(base: Value, apart: Value, nothing: Value, c_exp: Value) -> dict[str, Value]:
         far = apart[-1] | nothing
@@ -81,7 +87,7 @@ def place(width: int, unit: int, x_most: int, total: str, target: Target) -> lis
         less, bits = fit(field - 1, unsigned(len(field))), normalise_levels(width)
         return {"room": Mux(less[bits:].any(), most_room, less[:bits])}
 
-    names = {"total": total} | ({} if x_most else {"x": None})
+    names = {"total": total, "carry": carry} | ({} if x_most else {"x": None})
     return [
         Step("distance", distance, max(2 * target.add(shape.width), target.logic(width)), binds=names),
         Step("limits", limits, 2 * target.lut),
@@ -92,42 +98,58 @@ def place(width: int, unit: int, x_most: int, total: str, target: Target) -> lis
 def shift_right(width: int, target: Target) -> list[Step]:
     """Reads ``c_sig``, ``shift``; gives ``c_frame``, C in the frame, and ``c_sticky``: bits fell below."""
     bits, levels = frame_bits(width), frame_bits(width).bit_length()
-    steps, name = [], "c_sig"
-    for level in range(0, levels, 2):
-        move = _moved_right(level, min(level + 2, levels))
-        steps.append(Step(f"right{level}", move, target.mux(4), binds={"word": name}))
-        name = f"right{level}"
+    steps: list[Step] = []
+    names: dict[str, str | None] = {"word": "c_sig", "lost": None}
+    size = PRECISION
+    for level in range(levels):
+        over = max(0, size + (1 << level) - bits)
+        size = min(bits, size + (1 << level))
+        delay = max(target.mux(2), target.logic(over + 1) if over else 0)
+        steps.append(Step(f"right{level}", _moved_right(level, over), delay, binds=names))
+        names = {"word": f"right{level}", "lost": f"fell{level}" if over else None}
 
-    def settle(word: Value) -> dict[str, Value]:
-        over = len(word) - bits
-        return {"c_frame": word[over:], "c_sticky": word[:over].any()}
+    def settle(word: Value, lost: Value) -> dict[str, Value]:
+        return {"c_frame": Cat(Const(0, bits - len(word)), word), "c_sticky": lost}
 
-    return [*steps, Step("settle", settle, target.logic(64), binds={"word": name})]
+    return [*steps, Step("settle", settle, binds=names)]
 
 
-def _moved_right(low: int, high: int) -> Callable[[Value, Value], dict[str, Value]]:
-    """By bits ``low`` .. ``high - 1`` of ``shift``; the word's top stays: it grows downward by their sum."""
-    most = (1 << high) - (1 << low)
+def _moved_right(level: int, over: int) -> Callable[..., dict[str, Value]]:
+    """By 2^level where ``shift`` says so; the word's top stays, ``over`` bits can fall below."""
+    by = 1 << level
 
-    def move(word: Value, shift: Value) -> dict[str, Value]:
-        wide = Cat(Const(0, most), word)
-        return {f"right{low}": (wide >> (shift[low:high] << low))[: len(wide)]}
+    def move(word: Value, shift: Value, lost: Value | None) -> dict[str, Value]:
+        wide = Mux(shift[level], Cat(word, Const(0, by)), Cat(Const(0, by), word))
+        if not over:
+            return {f"right{level}": wide}
+        fell = shift[level] & word[:over].any()
+        return {f"right{level}": wide[over:], f"fell{level}": fell if lost is None else fell | lost}
 
     return move
 
 
-def add(width: int, total: str, negative: str | None, target: Target) -> Step:
-    """Reads ``c_frame``, ``c_sign``, S; gives ``frame``: |C| + S relative to C's sign, floored."""
-    shape = signed(ABOVE + width + 1)
+def add(width: int, total: str, carry: str | None, target: Target) -> list[Step]:
+    """Reads ``c_frame``, ``c_sign``, S; gives ``frame``: |C| + S relative to C's sign, floored.
 
-    def function(c_frame: Value, total: Value, negative: Value | None, c_sign: Value) -> dict[str, Value]:
-        low, high = c_frame[:BELOW], c_frame[BELOW:]
-        subtract = c_sign if negative is None else c_sign ^ negative
-        return {"frame": Cat(low, add_sub(high, total, subtract, shape)).as_signed()}
+    In two steps: up to the top of S, and above it, where S is its sign and a carry.
+    """
+    low = signed(width + 2)
 
-    return Step(
-        "add", function, target.lut + target.add(shape.width), binds={"total": total, "negative": negative}
-    )
+    def lower(c_frame: Value, total: Value, carry: Value | None, c_sign: Value) -> dict[str, Value]:
+        placed = c_frame[BELOW : BELOW + width]
+        # -(total + carry) = ~total + ~carry
+        turned = flip(total, c_sign)
+        return {"sum_low": add_carry(placed, turned, c_sign if carry is None else c_sign ^ carry, low)}
+
+    def upper(c_frame: Value, sum_low: Value) -> dict[str, Value]:
+        # C below is unsigned and S signed: what the low part carries up is -1, 0 or 1, its top two bits
+        above = fit(c_frame[BELOW + width :], signed(ABOVE + 1)) + sum_low[width:].as_signed()
+        return {"frame": Cat(c_frame[:BELOW], sum_low[:width], above[: ABOVE + 1]).as_signed()}
+
+    return [
+        Step("add", lower, target.lut + target.add(width), binds={"total": total, "carry": carry}),
+        Step("carry", upper, target.add(ABOVE)),
+    ]
 
 
 def normalise(width: int, target: Target) -> list[Step]:
@@ -141,8 +163,14 @@ def normalise(width: int, target: Target) -> list[Step]:
     steps: list[Step] = []
     names: dict[str, str | None] = {"word": "frame", "room": "room", "lost": "c_sticky", "before": None}
     for level in reversed(range(normalise_levels(width))):
-        delay = target.logic((1 << level) + 2) + target.lut
-        steps.append(Step(f"normalise{level}", _moved_left(width, level), delay, binds=names))
+        below = max(0, min(frame_bits(width), PRECISION + (2 << level)) - PRECISION - (1 << level))
+        scan, look, move = _moved_left(level, below)
+        found = {"top": f"top{level}", "bottom": f"bottom{level}", "go": f"go{level}", "low": f"low{level}"}
+        steps += [
+            Step(f"scan{level}", scan, target.logic(GROUP + 1), binds=names),
+            Step(f"look{level}", look, target.logic((1 << level) // GROUP + 1), binds=names | found),
+            Step(f"left{level}", move, target.lut, binds=names | found),
+        ]
         names = {
             "word": f"left{level}",
             "room": f"room{level}",
@@ -152,24 +180,37 @@ def normalise(width: int, target: Target) -> list[Step]:
     return steps
 
 
-def _moved_left(width: int, level: int) -> Callable[..., dict[str, Value]]:
-    by, keep = 1 << level, min(frame_bits(width), PRECISION + (1 << level))
+def _moved_left(level: int, below: int) -> tuple[Callable[..., dict[str, Any]], ...]:
+    """Look at groups of bits, decide, and move; the low ``below`` bits then cannot come back."""
+    by = 1 << level
 
-    def move(word: Value, room: Value, lost: Value, before: Value | None) -> dict[str, Value]:
-        sign, body = word[-1], word[:-1]
-        go = ~(body[-by:] ^ sign.replicate(by)).any() & room[level]
-        moved = Mux(go, Cat(Const(0, by), body[:-by]), body)
-        below = len(body) - keep
-        given = {
-            f"left{level}": Cat(moved[below:], sign).as_signed(),
-            f"moved{level}": go if before is None else Cat(go, before),
+    def scan(word: Value) -> dict[str, list[Value]]:
+        sign = word[-1]
+        tops = [word[-1 - by : -1][at : at + GROUP] for at in range(0, by, GROUP)]
+        bottoms = [word[at : min(at + GROUP, below)] for at in range(0, below, GROUP)]
+        return {
+            f"top{level}": [flip(group, sign).any() for group in tops],
+            f"bottom{level}": [group.any() for group in bottoms],
         }
-        given[f"sticky{level}"] = lost | moved[:below].any() if below > 0 else lost
-        if level:
-            given[f"room{level}"] = room[:level] | (room[level] & ~go).replicate(level)
-        return given
 
-    return move
+    def look(top: list[Value], bottom: list[Value], room: Value) -> dict[str, Value]:
+        low = any_of(bottom) if bottom else Const(0, 1)
+        return {f"go{level}": ~any_of(top) & room[level], f"low{level}": low}
+
+    def move(
+        word: Value, room: Value, lost: Value, before: Value | None, go: Value, low: Value
+    ) -> dict[str, Value]:
+        moved = Mux(go, Cat(Const(0, by), word[: -1 - by]), word[:-1])
+        given = {
+            f"left{level}": Cat(moved[below:], word[-1]).as_signed(),
+            f"moved{level}": go if before is None else Cat(go, before),
+            f"sticky{level}": lost | (low & ~go),
+        }
+        return given | (
+            {f"room{level}": room[:level] | (room[level] & ~go).replicate(level)} if level else {}
+        )
+
+    return scan, look, move
 
 
 def normalise_levels(width: int) -> int:
@@ -209,7 +250,7 @@ def round_even(nan_code: int, target: Target) -> list[Step]:
         return {"reduced": (field - moved)[: len(field)]}
 
     def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Value]:
-        negative, magnitude = word[-1], word[:-1] ^ word[-1].replicate(PRECISION + 1)
+        negative, magnitude = word[-1], flip(word[:-1], word[-1])
         guard, odd = magnitude[0], magnitude[1]
         up = Mux(negative, guard | (~lost & odd), guard & (lost | odd))
         zero = ~(magnitude.any() | lost | negative)
@@ -230,7 +271,7 @@ def round_even(nan_code: int, target: Target) -> list[Step]:
     last = {"word": "left0", "lost": "sticky0"}
     return [
         Step("exponent", exponent, target.add(10), binds={"moved": "moved0"}),
-        Step("decide", decide, target.logic(PRECISION) + target.lut, binds=last),
+        Step("decide", decide, target.logic(PRECISION), binds=last),
         Step("round", rounded, target.lut + target.add(PRECISION + 10)),
         Step("finish", finish, 3 * target.lut),
     ]

@@ -17,18 +17,24 @@ def fit(value: Value, shape: Shape) -> Value:
     return cut.as_signed() if shape.signed else cut
 
 
-def add_sub(a: Value, b: Value, subtract: Value | None, shape: Shape) -> Value:
-    """a - b where ``subtract``, else a + b, in one carry chain: the two's complement's +1 is the carry-in."""
+def add_carry(a: Value, b: Value, carry: Value | None, shape: Shape) -> Value:
+    """a + b + carry in ``shape``, in one carry chain."""
     x, y = fit(a, shape), fit(b, shape)
-    total = x + y if subtract is None else x + (y ^ subtract.replicate(shape.width)) + subtract
+    total = x + y if carry is None else x + y + fit(carry, Shape(shape.width))
     return fit(total, shape)
+
+
+def flip(value: Value, flag: Value) -> Value:
+    """``value``, complemented where ``flag``, in its own shape."""
+    turned = value.as_unsigned() ^ flag.replicate(len(value))
+    return turned.as_signed() if value.shape().signed else turned
+
+
+def subtract(a: Value, b: Value, shape: Shape) -> Value:
+    """a - b in ``shape``."""
+    return fit(fit(a, shape) - fit(b, shape), shape)
 
 
 def any_of(flags: list[Value]) -> Value:
     """The OR of all flags."""
     return reduce(or_, flags)
-
-
-def bias(value: Value, constant: int, shape: Shape) -> Value:
-    """value + constant in ``shape``."""
-    return fit(fit(value, shape) + Const(constant, Shape(shape.width, True)), shape)

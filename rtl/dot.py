@@ -41,9 +41,9 @@ class DotParameters(Parameters):
             *align(terms, target),
             *tree(terms, self.lanes, target),
         ]
-        total = Sum("total", terms.sum(self.lanes), terms.lsb, "negative" if terms.signs else None, flags)
+        total = Sum("total", terms.sum(self.lanes), terms.lsb, "carry" if terms.signs else None, flags)
         if self.beats > 1:
-            steps.append(over_beats(terms, self.block, flags, terms.signs, target))
+            steps.append(over_beats(terms, self.block, flags, target))
             total = Sum(
                 "block_total", terms.sum(self.block), terms.lsb, None, {f: f"block_{f}" for f in flags}
             )

@@ -1,4 +1,4 @@
-"""What a module cannot be called: the reserved words of Verilog and SystemVerilog (IEEE 1800-2017, annex B)."""
+"""What a module cannot be called: the reserved words of Verilog and SystemVerilog (IEEE 1800-2017)."""
 
 KEYWORDS = frozenset(
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from amaranth.hdl import Value
+from amaranth.hdl import Value, signed
+from mxdot.rtl.bits import fit, flip
 from mxdot.rtl.decode import decode, specials
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
@@ -31,21 +32,25 @@ class MacParameters(Parameters):
         target = self.device
         a, b = self.elements
         terms = Terms(Operand.of(a), Operand.of(b), 1)
+        shape = signed(terms.significand.width + (0 if terms.significand.signed else 1))
 
         def alone(
             product: list[Value], sign: list[Value] | None, exponent: list[Value] | None
         ) -> dict[str, Value]:
-            given = {"total": product, "negative": sign, "x": exponent}
-            return {name: value[0] for name, value in given.items() if value is not None}
+            x = {} if exponent is None else {"x": exponent[0]}
+            whole = fit(product[0], shape)
+            if sign is None:
+                return {"total": whole, **x}
+            return {"total": flip(whole, sign[0]), "carry": sign[0], **x}
 
         absent: dict[str, str | None] = {} if terms.signs else {"sign": None}
         if not terms.exponents:
             absent["exponent"] = None
         total = Sum(
             "total",
-            terms.significand,
+            shape,
             terms.a.lsb + terms.b.lsb,
-            "negative" if terms.signs else None,
+            "carry" if terms.signs else None,
             terms.flags,
         )
         return [

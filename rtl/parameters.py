@@ -53,6 +53,7 @@ class Parameters:
     out: str = option("fp32", "format of the result", choices=("fp32",))
     accumulate: bool = option(False, "keep the sum inside until a block is marked last")
     contexts: int = option(1, "independent sums that may interleave (with --accumulate)", metavar="N")
+    max_blocks: int | None = field(default=None, init=False)
     addend: bool = option(True, "an FP32 addend c on the input", flag="--addend/--no-addend")
     target: str = option("generic", "device to write Verilog for", choices=tuple(TARGETS))
     mhz: int | None = option(None, f"clock to cut for: {DEFAULT_MHZ} if no --stages is given", metavar="MHZ")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Mux, Shape, Value
+from collections.abc import Callable
+
+from amaranth.hdl import Cat, Const, Mux, Value
 from mxdot.rtl.bits import fit
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
@@ -16,12 +18,7 @@ def product(terms: Terms, target: Target) -> list[Step]:
     """
     a, b = terms.a, terms.b
 
-    def multiply(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
-        return {"product": [times(x, y, terms.significand) for x, y in zip(a_sig, b_sig, strict=True)]}
-
-    rows = min(a.significand.width, b.significand.width)
-    levels = (rows - 1).bit_length()
-    steps = [Step("multiply", multiply, levels * target.add(terms.significand.width - 2))]
+    steps = fractions(terms, target) if a.exponents and b.exponents else rows(terms, target)
     if a.sign or b.sign:
 
         def sign(a_sign: list[Value] | None, b_sign: list[Value] | None) -> dict[str, list[Value]]:
@@ -48,22 +45,82 @@ def _absent(**present: bool) -> dict[str, str | None]:
     return {name: None for name, there in present.items() if not there}
 
 
-def times(x: Value, y: Value, shape: Shape) -> Value:
-    """x * y as a balanced tree of gated rows: plain ``*`` leaves the form to the synthesiser, which takes
-    twice the cells on an ECP5 for 4 x 4 bits."""
-    if len(x) < len(y):
-        x, y = y, x
-    rows: list[tuple[Value, int]] = []
-    for bit in range(len(y)):
-        row = Mux(y[bit], x, 0)
-        rows.append((-row if y.shape().signed and bit == len(y) - 1 else row, bit))
-    while len(rows) > 1:
-        pairs = zip(rows[::2], rows[1::2], strict=False)
-        odd = rows[-1:] if len(rows) % 2 else []
-        rows = [
-            (_joined(low, high, high_at - low_at), low_at) for (low, low_at), (high, high_at) in pairs
-        ] + odd
-    return fit(rows[0][0], shape)
+def fractions(terms: Terms, target: Target) -> list[Step]:
+    """``product`` of two floats, their hidden bits apart: fx fy + hx fy + hy fx + hx hy, each in its place.
+
+    Fractions are so short (3 bits at most) that fx fy is a table of a few LUTs.
+    """
+    shape = terms.significand
+    low = min(terms.a.significand.width, terms.b.significand.width) - 1
+
+    def multiply(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
+        table, cross = [], []
+        for x, y in zip(a_sig, b_sig, strict=True):
+            fx, hx, fy, hy = x[:-1], x[-1], y[:-1], y[-1]
+            table.append(fx * fy)
+            # hx hy stands just above hx fy: the two are one operand
+            first = Cat(Const(0, len(fx) - low), Mux(hx, fy, 0), hx & hy)
+            cross.append(first + Cat(Const(0, len(fy) - low), Mux(hy, fx, 0)))
+        return {"table": table, "cross": cross}
+
+    def join(table: list[Value], cross: list[Value]) -> dict[str, list[Value]]:
+        both = zip(table, cross, strict=True)
+        return {"product": [fit(Cat(t[:low], t[low:] + c), shape) for t, c in both]}
+
+    return [
+        Step("multiply", multiply, target.lut + target.add(low + 2)),
+        Step("join", join, target.add(shape.width - low)),
+    ]
+
+
+def rows(terms: Terms, target: Target) -> list[Step]:
+    """``product`` by rows: the wider operand gated by each bit of the other, added in pairs, a level a step.
+
+    Plain ``*`` leaves the form to the synthesiser, which takes more cells. The top row of a signed operand is
+    negative.
+    """
+    swap = terms.a.significand.width < terms.b.significand.width
+    narrow = (terms.a if swap else terms.b).significand
+
+    def gate(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
+        found = []
+        for wide, bits in zip(b_sig if swap else a_sig, a_sig if swap else b_sig, strict=True):
+            found += [Mux(bit, wide, 0) for bit in bits[: narrow.width - narrow.signed]]
+            found += [-Mux(bits[-1], wide, 0)] if narrow.signed else []
+        return {"rows0": found}
+
+    steps = [Step("rows0", gate, target.lut)]
+    count, by, level = narrow.width, 1, 0
+    while count > 1:
+        level += 1
+        steps.append(
+            Step(
+                f"rows{level}",
+                _paired(count, by, level),
+                target.add(8 + by),
+                binds={"row": f"rows{level - 1}"},
+            )
+        )
+        count, by = (count + 1) // 2, 2 * by
+
+    def whole(row: list[Value]) -> dict[str, list[Value]]:
+        return {"product": [fit(r, terms.significand) for r in row]}
+
+    return [*steps, Step("product", whole, binds={"row": f"rows{level}"})]
+
+
+def _paired(count: int, by: int, level: int) -> Callable[[list[Value]], dict[str, list[Value]]]:
+    """Of each lane's ``count`` rows, neighbours added; the upper is worth 2^by of the lower."""
+
+    def add(row: list[Value]) -> dict[str, list[Value]]:
+        found = []
+        for at in range(0, len(row), count):
+            lane = row[at : at + count]
+            found += [_joined(lane[k], lane[k + 1], by) for k in range(0, count - 1, 2)]
+            found += lane[count - 1 :] if count % 2 else []
+        return {f"rows{level}": found}
+
+    return add
 
 
 def _joined(low: Value, high: Value, by: int) -> Value:

@@ -5,49 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
-from mxdot.rtl.bits import add_sub
+from mxdot.rtl.bits import add_carry
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
 
 def tree(terms: Terms, lanes: int, target: Target) -> list[Step]:
-    """Gives ``total`` and ``negative``: the sum of all lanes is (-1)^negative * total, in two's complement.
+    """Reads ``term`` and ``sign``; gives ``total`` and ``carry``: the sum of all lanes is total + carry.
 
-    No term is ever negated alone: an adder adds or subtracts by the signs of its two sides, and passes the
-    left side's sign on. So a node costs one control bit that depends on its own branch only.
+    A lane's sign is the +1 that its complement lacks. An adder takes one as its carry-in, of its own branch
+    of the tree, so that no sign crosses it; the last of all is left over as ``carry``.
     """
-    signs = terms.signs
     steps = []
-    count, values, flags = 1, "term", "sign" if signs else None
+    count = 1
+    names: dict[str, str | None] = {"x": "term", "s": "sign" if terms.signs else None}
     while count < lanes:
         count *= 2
         shape = terms.sum(count)
-        delay = target.lut + target.add(shape.width)
-        steps.append(Step(f"add{count}", _pairs(count, shape), delay, binds={"x": values, "s": flags}))
-        values, flags = f"sum{count}", f"sign{count}" if signs else None
+        steps.append(Step(f"add{count}", _level(count, shape), target.add(shape.width), binds=names))
+        names = {"x": f"sum{count}", "s": f"sign{count}" if terms.signs else None}
 
     def root(x: list[Value], s: list[Value] | None) -> dict[str, Value]:
-        return {"total": x[0]} if s is None else {"total": x[0], "negative": s[0]}
+        return {"total": x[0]} if s is None else {"total": x[0], "carry": s[0]}
 
-    return [*steps, Step("root", root, binds={"x": values, "s": flags})]
+    return [*steps, Step("root", root, binds=names)]
 
 
-def _pairs(count: int, shape: Shape) -> Callable[..., dict[str, list[Value]]]:
+def _level(count: int, shape: Shape) -> Callable[[list[Value], list[Value] | None], dict[str, list[Value]]]:
+    """Adds neighbours; ``s`` holds the signs not yet taken, one a value of ``x``."""
+
     def add(x: list[Value], s: list[Value] | None) -> dict[str, list[Value]]:
         if s is None:
-            pairs = zip(x[::2], x[1::2], strict=True)
-            return {f"sum{count}": [add_sub(u, v, None, shape) for u, v in pairs]}
-        signed_pairs = zip(x[::2], x[1::2], s[::2], s[1::2], strict=True)
-        return {
-            f"sum{count}": [add_sub(u, v, p ^ q, shape) for u, v, p, q in signed_pairs],
-            f"sign{count}": s[::2],
-        }
+            return {
+                f"sum{count}": [add_carry(u, v, None, shape) for u, v in zip(x[::2], x[1::2], strict=True)]
+            }
+        sums = [add_carry(u, v, carry, shape) for u, v, carry in zip(x[::2], x[1::2], s[::2], strict=True)]
+        return {f"sum{count}": sums, f"sign{count}": s[1::2]}
 
     return add
 
 
-def over_beats(terms: Terms, count: int, flags: Iterable[str], signs: bool, target: Target) -> Step:
+def over_beats(terms: Terms, count: int, flags: Iterable[str], target: Target) -> Step:
     """Gives ``block_total`` and ``block_<flag>``: the sum and the flags of all ``count`` products of a block.
 
     State, cleared when a block closes; a beat before the last ends here.
@@ -61,19 +60,20 @@ def over_beats(terms: Terms, count: int, flags: Iterable[str], signs: bool, targ
         fire: Value,
         closes: Value,
         total: Value,
-        negative: Value | None,
+        carry: Value | None,
         nan: Value | None,
         pinf: Value | None,
         ninf: Value | None,
     ) -> dict[str, Value]:
         given = {"nan": nan, "pinf": pinf, "ninf": ninf}
-        summed = add_sub(partial, total, negative, shape)
+        summed = add_carry(partial, total, carry, shape)
         merged = {flag: held[flag] | now for flag, now in given.items() if now is not None}
         with m.If(fire):
             m.d.sync += partial.eq(Mux(closes, 0, summed))
             m.d.sync += [held[flag].eq(value & ~closes) for flag, value in merged.items()]
         return {"block_total": summed, "keep": closes} | {f"block_{f}": v for f, v in merged.items()}
 
-    absent = {name: None for name in ("nan", "pinf", "ninf") if name not in flags}
-    binds = absent if signs else absent | {"negative": None}
-    return Step("beats", beats, target.lut + target.add(shape.width), binds=binds)
+    binds: dict[str, str | None] = {name: None for name in ("nan", "pinf", "ninf") if name not in held}
+    if not terms.signs:
+        binds["carry"] = None
+    return Step("beats", beats, target.add(shape.width), binds=binds)

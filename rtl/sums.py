@@ -14,16 +14,16 @@ from mxdot.rtl.pipeline import Step
 
 @dataclass(frozen=True)
 class Sum:
-    """A block's exact sum: (-1)^negative * total * 2^(unit + x).
+    """A block's exact sum: (total + carry) * 2^(unit + x).
 
-    ``total``, ``negative`` (or None) and ``flags`` (nan, pinf, ninf -> value) are names of values;
-    ``shape`` is the shape of ``total``, x is in 0 .. ``x_most`` (0: there is none).
+    ``total``, ``carry`` (or None) and ``flags`` (nan, pinf, ninf -> value) are names of values;
+    ``shape`` is the two's complement shape of ``total``, x is in 0 .. ``x_most`` (0: there is none).
     """
 
     total: str
     shape: Shape
     unit: int
-    negative: str | None
+    carry: str | None
     flags: Mapping[str, str]
     x_most: int = 0
 
@@ -35,15 +35,15 @@ class Sum:
 def sum_steps(parameters: Parameters, total: Sum) -> list[Step]:
     """Profile fp32: result = RNE_fp32(addend + S); the addend is c, or the sum kept inside."""
     target = parameters.device
-    width = total.shape.width + (0 if total.shape.signed else 1)
+    width = total.shape.width
     flags: dict[str, str | None] = {f: total.flags.get(f) for f in ("nan", "pinf", "ninf")}
     flags["scale_nan"] = "scale_nan" if parameters.scale else None
     end = [
         binary32.unpack(target),
         binary32.verdict(flags, target),
-        *binary32.place(width, total.unit, total.x_most, total.total, target),
+        *binary32.place(width, total.unit, total.x_most, total.total, total.carry, target),
         *binary32.shift_right(width, target),
-        binary32.add(width, total.total, total.negative, target),
+        *binary32.add(width, total.total, total.carry, target),
         *binary32.normalise(width, target),
         *binary32.round_even(parameters.nan_code, target),
     ]
