@@ -112,7 +112,11 @@ def synthesise(
         return done
 
     with ThreadPoolExecutor(max_workers=jobs or os.cpu_count() or 1) as pool:
-        reports = list(pool.map(route, seeds))
+        try:
+            reports = list(pool.map(route, seeds))
+        except BaseException:  # Ctrl-C, or one seed failed: do not wait for the others
+            tools.stop()
+            raise
 
     fmax = [round(min(c["achieved"] for c in r["fmax"].values()), 2) if r["fmax"] else 0.0 for r in reports]
     used = {name: entry["used"] for name, entry in reports[0]["utilization"].items()}

@@ -27,8 +27,9 @@ def print_synthesis(console: Console, result: Synthesis) -> None:
     table.add_row(*(f"{n:,}" for n in numbers), shown)
     console.print(table)
 
-    steps = f", steps {', '.join(result.critical_steps)}" if result.critical_steps else ""
-    path = Table(title=f"critical path of the slowest seed{steps}", title_justify="left")
+    steps = f", in {', '.join(result.critical_steps)}" if result.critical_steps else ""
+    console.print(f"critical path of the slowest seed{steps}", highlight=False, style="italic")
+    path = Table()
     path.add_column("signal")
     for column in ("cells", "logic ns", "routing ns"):
         path.add_column(column, justify="right")

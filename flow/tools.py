@@ -12,6 +12,14 @@ from pathlib import Path
 
 from mxdot.verif.simulators import ToolError, ToolMissing
 
+_running: set["subprocess.Popen[str]"] = set()
+
+
+def stop() -> None:
+    """End the tools that other threads are running, which then raise ToolError."""
+    for process in list(_running):
+        process.kill()
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -44,6 +52,7 @@ class Tool:
                 errors="replace",
             )
             assert process.stdout is not None
+            _running.add(process)
             try:
                 for line in process.stdout:
                     stream.write(line)
@@ -57,6 +66,7 @@ class Tool:
             finally:
                 process.stdout.close()
                 status = process.wait()
+                _running.discard(process)
         if status != 0:
             where = os.path.relpath(log)
             raise ToolError(f"{self.name} ended with status {status}: {last or 'no message'} (log: {where})")

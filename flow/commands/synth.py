@@ -78,6 +78,8 @@ def command(
         print(text)
     else:
         tables.print_synthesis(tables.console(), result)
+        if given is None:
+            print(f"report: {verilog.with_suffix('.synth.json')}; netlists and logs: {result.folder}")
 
 
 def _top(verilog: Path) -> str:

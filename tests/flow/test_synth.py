@@ -1,6 +1,10 @@
 """Synthesis of a module whose cost is known by hand."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from mxdot.flow import critical_path, synth
@@ -68,3 +72,25 @@ def test_failing_tool_is_one_line_and_keeps_its_log(pipe, mxdot):
 )
 def test_signal_behind_a_cell(cell, signal):
     assert critical_path.signal(cell) == signal
+
+
+def test_interrupt_ends_the_tools_at_once(pipe, mxdot):
+    text = (
+        pipe.read_text().replace("[7:0]", "[799:0]").replace("[8:0]", "[800:0]").replace("+ b_s1", "* b_s1")
+    )
+    pipe.write_text(text)  # a multiplier of 800 bits maps for minutes
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mxdot.flow.cli", "synth", str(pipe)],
+        cwd=mxdot.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    logs = mxdot.folder / "build/synth"
+    for _ in range(600):
+        if list(logs.glob("*.log")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.strip().splitlines()[-1]) == (130, "mxdot: interrupted")
+    assert [p.name for p in logs.iterdir() if p.is_dir()] == []
