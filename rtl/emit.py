@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -33,6 +34,9 @@ class Generated:
         manifest = verilog.with_suffix(".json")
         verilog.parent.mkdir(parents=True, exist_ok=True)
         texts = {verilog: self.verilog, manifest: json.dumps(self.manifest, indent=1) + "\n"}
+        for goal in texts:
+            if goal.is_dir():  # or else the other file would be replaced before this one fails
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(goal))
         written: dict[Path, Path] = {}
         try:
             for goal, text in texts.items():
