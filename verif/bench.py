@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -84,14 +85,27 @@ def case(manifest: Mapping[str, Any], count: int, seed: int, order: str = "rando
     return result
 
 
+@cache
+def _palette(name: str) -> operands.Palette:
+    return operands.Palette(formats.element(name))
+
+
 def _pair(manifest: Mapping[str, Any], x: int, y: int) -> operands.Pair:
     parameters = manifest["parameters"]
     return operands.Pair(
-        operands.Palette(formats.element(parameters["a_format"][x])),
-        operands.Palette(formats.element(parameters["b_format"][y])),
+        _palette(parameters["a_format"][x]),
+        _palette(parameters["b_format"][y]),
         parameters.get("scale"),
         _block(manifest),
     )
+
+
+def feed(blocks: operands.Blocks) -> Case:
+    """Given blocks, one a dot product, in the unit's first formats and context 0."""
+    count = len(blocks)
+    zero = np.zeros(count, np.int64)
+    dots = [np.array([index]) for index in range(count)]
+    return Case(blocks, zero, zero, zero, zero, np.ones(count, np.bool_), dots)
 
 
 def _dots(manifest: Mapping[str, Any], context: Index, rng: np.random.Generator, order: str) -> list[Index]:
@@ -128,9 +142,7 @@ def _undo(manifest: Mapping[str, Any], case: Case, rng: np.random.Generator) -> 
         for before, block in zip(members[:-1], members[1:], strict=True):
             if rng.random() < 0.15:
                 case.a_format[block], case.b_format[block] = case.a_format[before], case.b_format[before]
-                palette = operands.Palette(
-                    formats.element(manifest["parameters"]["a_format"][case.a_format[block]])
-                )
+                palette = _palette(manifest["parameters"]["a_format"][case.a_format[block]])
                 case.blocks.a[block] = palette.negated[case.blocks.a[before]]
                 for name in ("b", "a_scale", "b_scale"):
                     getattr(case.blocks, name)[block] = getattr(case.blocks, name)[before]

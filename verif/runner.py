@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,17 @@ from cocotb_tools import runner as cocotb_runner
 from mxdot.verif import player as hdl
 from mxdot.verif.bench import repeat_command
 from mxdot.verif.simulate import Outputs, simulate
-from mxdot.verif.simulators import SIMULATORS, Tool, ToolError, build_root, cached, environment, find, tail
+from mxdot.verif.simulators import (
+    SIMULATORS,
+    Tool,
+    ToolError,
+    build_root,
+    cached,
+    environment,
+    find,
+    runtime,
+    tail,
+)
 
 __all__ = ["SIMULATORS", "Outputs", "Report", "ToolError", "regress", "simulate"]
 
@@ -118,10 +130,12 @@ def _build(tool: Tool, folder: Path, unit: str, text: str, waves: bool) -> None:
     (folder / "unit.v").write_text(unit)
     (folder / "player.v").write_text(text)
     arguments = []
+    lent: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if tool.name == "verilator":
+        lent = runtime(tool, f"cocotb {metadata.version('cocotb')} waves {waves}", folder)
         # cocotb makes every signal public, which costs much of the speed; the player's ports are enough.
         arguments = ["-Wno-fatal", "-Wno-lint", "--no-public-flat-rw", "--x-assign", "unique"]
-    with environment(tool):
+    with environment(tool), lent:
         runner = cocotb_runner.get_runner(tool.name)
         try:
             runner.build(

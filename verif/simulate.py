@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 from mxdot.verif import player as hdl
 from mxdot.verif.rows import Rows, Stream, parse_hex
-from mxdot.verif.simulators import Tool, ToolError, build_root, cached, call, find, optimisation, tail
+from mxdot.verif.simulators import (
+    Tool,
+    ToolError,
+    build_root,
+    cached,
+    call,
+    find,
+    optimisation,
+    runtime,
+    tail,
+)
 from numpy.typing import NDArray
 
 
@@ -160,8 +170,8 @@ def _build_verilator(tool: Tool, folder: Path, unit: str, text: str, level: int)
     ]
     call([tool.path, *flags, "-Mdir", str(folder), *sources], tool.env, log, folder)
     make = ["make", "-j2", "-C", str(folder), "-f", "Vmxdot_player.mk"]
-    env = dict(tool.env, MAKEFLAGS=f"{tool.env.get('MAKEFLAGS', '')} {optimisation(level)}".strip())
-    call(make, env, log, folder)
+    with runtime(tool, f"main {level}", folder):
+        call(make, dict(tool.env, MAKEFLAGS=optimisation(level)), log, folder)
 
 
 def _build_icarus(tool: Tool, folder: Path, unit: str, text: str, harness: str, standard: str) -> None:

@@ -1,0 +1,72 @@
+"""A sample of the exhaustive runs (`make regress` has all), and the choice of parameter sets."""
+
+from itertools import combinations, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mxdot.rtl.dot import DotParameters
+from mxdot.rtl.emit import generate
+from mxdot.rtl.parameters import Parameters
+from mxdot.verif import configurations, exhaustive
+
+
+def written(parameters: Parameters, folder: Path) -> tuple[Path, dict[str, Any]]:
+    generated = generate(parameters)
+    return generated.write(folder / "dot.v")[0], generated.manifest
+
+
+def test_every_code_pair_of_the_narrow_formats(tmp_path: Path) -> None:
+    for a, b in (("e2m1", "e2m1"), ("e3m2", "e2m1")):
+        unit = written(DotParameters(a_format=(a,), b_format=(b,), lanes=1, block=1, scale=None), tmp_path)
+        blocks = exhaustive.code_pairs(unit[1])
+        assert len({(x, y) for (x,), (y,) in zip(blocks.a.tolist(), blocks.b.tolist(), strict=True)}) == len(
+            blocks
+        )
+        assert exhaustive.check(*unit, blocks, "icarus") == []
+
+
+@pytest.mark.parametrize("kind", ["codes", "scales"])
+def test_every_pair_of_e4m3_codes_and_of_e8m0_codes(kind: str, tmp_path: Path) -> None:
+    unit = written(DotParameters(lanes=1, block=1), tmp_path)
+    blocks = exhaustive.code_pairs(unit[1]) if kind == "codes" else exhaustive.scale_pairs(unit[1])
+    assert len(blocks) == 1 << 16
+    assert exhaustive.check(*unit, blocks, "verilator") == []
+
+
+def test_one_wrong_product_among_all_is_found(tmp_path: Path) -> None:
+    path, manifest = written(
+        DotParameters(a_format=("e2m1",), b_format=("e2m1",), lanes=1, block=1), tmp_path
+    )
+    text = path.read_text().replace("module dot", "module dot_unit", 1)
+    ports = manifest["ports"]
+    heads = ", ".join(f"{p['direction']}put [{p['width'] - 1}:0] {p['name']}" for p in ports)
+    nets = ", ".join(f".{p['name']}({'bent' if p['name'] == 'i_a' else p['name']})" for p in ports)
+    bend = "wire [3:0] bent = i_a == 4'd7 && i_b == 4'd9 ? 4'd6 : i_a;"
+    path.write_text(f"module dot({heads});\n{bend}\ndot_unit unit({nets});\nendmodule\n{text}")
+    found = exhaustive.check(path, manifest, exhaustive.code_pairs(manifest), "icarus")
+    assert found[0] == "1 of 256 results differ; the first is 121:" and "a e2m1 codes  07" in found[1]
+
+
+def test_parameter_sets_cover_every_pair_of_option_values() -> None:
+    options = configurations.values("mac")
+    depths = {(d["mhz"], d.get("stages")): name for name, d in configurations.DEPTHS.items()}
+    sets = configurations.pairwise("mac")
+    seen = set()
+    for made in sets:
+        chosen = {name: getattr(made, name, depths[made.mhz, made.stages]) for name in options}
+        seen |= set(combinations(sorted(chosen.items()), 2))
+    pairs = {
+        ((one, x), (other, y))
+        for one, other in combinations(sorted(options), 2)
+        for x in options[one]
+        for y in options[other]
+    }
+    assert len(sets) < 60 and pairs == seen
+
+
+def test_random_parameter_sets_repeat_by_seed() -> None:
+    first, again, other = (
+        [made for made, _ in islice(configurations.random("dot", seed), 5)] for seed in (1, 1, 2)
+    )
+    assert first == again != other

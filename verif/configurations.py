@@ -1,0 +1,91 @@
+"""Parameter sets to verify: few that together cover every pair of option values, and random ones.
+
+The options and their values come from the parameter objects' own metadata, so that a new format, profile or
+option is covered as soon as it is built. Values that exclude one another are found by asking the constructor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from mxdot.rtl.dot import DotParameters
+from mxdot.rtl.mac import MacParameters
+from mxdot.rtl.parameters import Parameters
+
+UNITS: dict[str, type[Parameters]] = {"dot": DotParameters, "mac": MacParameters}
+
+# Values for options that are numbers: small units, which both simulators build and run in seconds.
+NUMBERS: dict[str, tuple[Any, ...]] = {
+    "lanes": (1, 2, 4, 8),
+    "contexts": (1, 2, 4),
+    "max_blocks": (None, 5, 64),
+}
+BEATS = (1, 2, 3, 4)  # `block` is lanes times one of these
+# Shallow, by clock, and deep: options that belong together. A depth asked for needs a clock that it reaches.
+DEPTHS: dict[str, dict[str, int]] = {
+    "150 MHz": {"mhz": 150},
+    "60 MHz": {"mhz": 60},
+    "1 stage": {"mhz": 1, "stages": 1},
+    "4 stages": {"mhz": 1, "stages": 4},
+}
+
+Pairs = set[tuple[tuple[str, Any], tuple[str, Any]]]
+
+
+def values(unit: str) -> dict[str, tuple[Any, ...]]:
+    """Options of a unit and the values to try; one without choices keeps its default."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for field in dataclasses.fields(UNITS[unit]):
+        choices = field.metadata.get("choices")
+        if not field.init:
+            continue
+        if field.name in NUMBERS:
+            found[field.name] = NUMBERS[field.name]
+        elif isinstance(field.default, bool):
+            found[field.name] = (False, True)
+        elif choices and field.name in ("a_format", "b_format"):
+            found[field.name] = tuple((choice,) for choice in choices)
+        elif choices and field.name != "target":
+            found[field.name] = tuple(choices)
+    if "lanes" in found:
+        found["beats"] = BEATS
+    return found | {"depth": tuple(DEPTHS)}
+
+
+def parameters(unit: str, chosen: dict[str, Any]) -> Parameters | None:
+    """The parameter object of a choice; None where the unit refuses it."""
+    options = {name: value for name, value in chosen.items() if name not in ("beats", "depth")}
+    options |= DEPTHS[chosen["depth"]]
+    if "beats" in chosen:
+        options["block"] = chosen["lanes"] * chosen["beats"]
+    try:
+        return UNITS[unit](**options)
+    except ValueError:
+        return None
+
+
+def random(unit: str, seed: int) -> Iterator[tuple[Parameters, dict[str, Any]]]:
+    """Endless random parameter sets that the unit accepts, with the choice that gave each."""
+    rng, options = np.random.default_rng([seed, 0x726E64]), values(unit)
+    while True:
+        chosen = {name: some[int(rng.integers(len(some)))] for name, some in options.items()}
+        made = parameters(unit, chosen)
+        if made is not None:
+            yield made, chosen
+
+
+def pairwise(unit: str, seed: int = 0, samples: int = 600) -> list[Parameters]:
+    """Parameter sets that cover every pair of option values seen in `samples` random ones, greedily few."""
+    source = random(unit, seed)
+    pool = [next(source) for _ in range(samples)]
+    covers: list[Pairs] = [set(combinations(sorted(chosen.items()), 2)) for _, chosen in pool]
+    missing, picked = set().union(*covers), []
+    while missing:
+        best = max(range(samples), key=lambda i: len(covers[i] & missing))
+        missing -= covers[best]
+        picked.append(pool[best][0])
+    return picked
