@@ -29,9 +29,9 @@ class BlockSum:
     special: Doubles | None
 
 
-def block_sums(pairing: Pairing, a: Operand, b: Operand, block: int) -> Iterator[BlockSum]:
+def block_sums(pairing: Pairing, a: Operand, b: Operand) -> Iterator[BlockSum]:
     """The sums of successive blocks along K; the last block may be short."""
-    length = a.codes.shape[-1]
+    length, block = a.codes.shape[-1], a.block
     a_digits, b_digits = _digits_for(a.element, b.element, min(block, max(length, 1)))
     has_special = any(_has_special(side) for side in (a, b))
     shifts_only = all(_powers_of_two(side.scales) for side in (a, b))
@@ -49,6 +49,25 @@ def block_sums(pairing: Pairing, a: Operand, b: Operand, block: int) -> Iterator
             with np.errstate(invalid="ignore"):
                 scale = pairing.outer(a.scales[:, j], b.scales[:, j])
             yield _scaled(scale, terms, special, shifts_only)
+
+
+def add_block(acc: Doubles, part: BlockSum) -> Doubles:
+    """acc + part rounded to odd, IEEE addition where either is NaN or Inf."""
+    finite = np.isfinite(acc)
+    parts = [acc if finite.all() else np.where(finite, acc, 0.0)]
+    for term in part.terms:
+        parts = grow(parts, term)
+    return with_special(round_odd(parts), acc, part.special)
+
+
+def with_special(value: Doubles, acc: Doubles, special: Doubles | None) -> Doubles:
+    """``value``, but acc + special in IEEE arithmetic where either is NaN or Inf."""
+    finite = np.isfinite(acc)
+    if special is None and finite.all():
+        return value
+    marks = np.zeros_like(acc) if special is None else special
+    with np.errstate(invalid="ignore"):
+        return np.where((marks != 0) | ~finite, acc + marks, value)
 
 
 def special_sum(

@@ -27,7 +27,7 @@ def dot(
     blocks that the profile does not accept, or that differ between a and b, are a ValueError.
     """
     row, result = profiles.get(profile), formats.result(out)
-    block = check_operands(a, b, row)
+    check_operands(a, b, row)
     length = check_length(a, b)
     try:
         shape = np.broadcast_shapes(a.shape[:-1], b.shape[:-1])
@@ -40,7 +40,7 @@ def dot(
     for first in range(0, start.size, step):
         rows = slice(first, first + step)
         bits[rows] = run(
-            row, result, RowWise(), left.rows(rows), right.rows(rows), block, start[rows], tensor_factor(a, b)
+            row, result, RowWise(), left.rows(rows), right.rows(rows), start[rows], tensor_factor(a, b)
         )
     return bits.reshape(shape)
 
@@ -51,14 +51,13 @@ def run(
     pairing: Pairing,
     a: Operand,
     b: Operand,
-    block: int,
     acc: npt.NDArray[np.float64],
     factor: np.float32 | None,
 ) -> npt.NDArray[Any]:
     """Results of one tile: accumulate, apply the tensors' factor, round to the result format."""
     if a.codes.shape[-1] == 0:
         return to_result(acc, result, profile.nan_code(result))
-    total = accumulate.accumulate(profile.kind, pairing, a, b, block, acc)
+    total = accumulate.accumulate(profile.kind, pairing, a, b, acc)
     if factor is not None:
         with np.errstate(all="ignore"):
             rounded = to_result(total, formats.result("fp32"), profile.nan_code(formats.result("fp32")))
@@ -66,8 +65,8 @@ def run(
     return to_result(total, result, profile.nan_code(result))
 
 
-def check_operands(a: BlockTensor, b: BlockTensor, profile: Profile) -> int:
-    """The block length along K, after checking that ``profile`` accepts a and b together."""
+def check_operands(a: BlockTensor, b: BlockTensor, profile: Profile) -> None:
+    """An error unless ``profile`` accepts a and b together."""
     for name, side in (("a", a), ("b", b)):
         if not isinstance(side, BlockTensor):
             raise TypeError(f"{name} must be a BlockTensor, not {type(side).__name__}")
@@ -81,12 +80,11 @@ def check_operands(a: BlockTensor, b: BlockTensor, profile: Profile) -> int:
         raise ValueError(
             f"profile {profile.name!r} does not accept scale {a.scale!r}: choose one of {allowed}"
         )
-    lengths = [side.block[1] if isinstance(side.block, tuple) else side.block for side in (a, b)]
+    lengths = [block_length(side) for side in (a, b)]
     if lengths[0] != lengths[1]:
         raise ValueError(f"blocks along K must be equal, not {lengths[0]} for a and {lengths[1]} for b")
     if profile.block not in (None, lengths[0]):
         raise ValueError(f"profile {profile.name!r} needs block {profile.block}, not {lengths[0]}")
-    return lengths[0]
 
 
 def check_element(profile: Profile, name: str, element: str) -> None:
@@ -118,6 +116,11 @@ def check_addend(c: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
         return array.astype(np.float64)
 
 
+def block_length(tensor: BlockTensor) -> int:
+    """The block's length along K."""
+    return tensor.block[1] if isinstance(tensor.block, tuple) else tensor.block
+
+
 def tensor_factor(a: BlockTensor, b: BlockTensor) -> np.float32 | None:
     """RNE_fp32 of the product of the tensor scales, or None where neither tensor has one."""
     if a.tensor_scale is None and b.tensor_scale is None:
@@ -130,10 +133,13 @@ def tensor_factor(a: BlockTensor, b: BlockTensor) -> np.float32 | None:
 def operand(tensor: BlockTensor, shape: tuple[int, ...]) -> Operand:
     """Rows of codes (R, K) and float64 scales (R, blocks), leading axes broadcast to ``shape``."""
     rows, length = math.prod(shape), tensor.shape[-1]
+    block = block_length(tensor)
     scales = tensor.scale_values()
     if scales is not None:
         if isinstance(tensor.block, tuple):
             scales = np.repeat(scales, tensor.block[0], axis=-2)[..., : tensor.shape[-2], :]
         scales = np.broadcast_to(scales, shape + scales.shape[-1:]).reshape(rows, scales.shape[-1])
     codes = np.broadcast_to(tensor.codes, (*shape, length)).reshape(rows, length)
-    return Operand(tensor.element, codes, tensor.scale, None if scales is None else scales.astype(np.float64))
+    return Operand(
+        tensor.element, codes, block, tensor.scale, None if scales is None else scales.astype(np.float64)
+    )

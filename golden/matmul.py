@@ -12,8 +12,10 @@ from mxdot.golden.dot import check_addend, check_length, check_operands, operand
 from mxdot.golden.pairs import AllPairs
 from mxdot.golden.profiles import Exact, Rounded
 
-_TILE = {Rounded: 256, Exact: 256}  # rows of a and of b at a time, where blocks are summed by BLAS
-_PRODUCT_TILE = 64  # where every product is an array element
+# Rows of a and of b at a time: where BLAS sums the blocks, and where every product is an array element.
+_TILES: dict[type, tuple[int, int]] = {Rounded: (128, 256), Exact: (128, 256)}
+_PRODUCT_TILE = (64, 64)
+_PANEL = 4096  # rows of b whose float64 values are kept at a time
 
 
 def matmul(
@@ -24,7 +26,7 @@ def matmul(
     ``c``: float32 (M, N) or None. Everything else is as in :func:`mxdot.golden.dot`.
     """
     row, result = profiles.get(profile), formats.result(out)
-    block = check_operands(a, b, row)
+    check_operands(a, b, row)
     for name, side in (("a", a), ("b", b)):
         if side.codes.ndim != 2:
             raise ValueError(f"matmul needs 2-D tensors, and {name} has shape {side.shape}")
@@ -33,12 +35,13 @@ def matmul(
     start = check_addend(c, shape)
     left, right = operand(a, a.shape[:1]), operand(b, b.shape[:1])
     bits = np.empty(shape, np.float32 if out == "fp32" else np.uint16)
-    tile = _TILE.get(type(row.kind), _PRODUCT_TILE)
-    for i in range(0, shape[0], tile):
-        for j in range(0, shape[1], tile):
-            rows, columns = slice(i, i + tile), slice(j, j + tile)
-            bits[rows, columns] = run(
-                *(row, result, AllPairs(), left.rows(rows), right.rows(columns), block),
-                *(start[rows, columns], tensor_factor(a, b)),
-            )
+    height, width = _TILES.get(type(row.kind), _PRODUCT_TILE)
+    for panel in range(0, shape[1], _PANEL):
+        columns = [slice(j, j + width) for j in range(panel, min(panel + _PANEL, shape[1]), width)]
+        b_tiles = [right.rows(cut) for cut in columns]
+        for i in range(0, shape[0], height):
+            a_tile = left.rows(slice(i, i + height))
+            for cut, b_tile in zip(columns, b_tiles, strict=True):
+                tile = (slice(i, i + height), cut)
+                bits[tile] = run(row, result, AllPairs(), a_tile, b_tile, start[tile], tensor_factor(a, b))
     return bits

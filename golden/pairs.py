@@ -6,35 +6,43 @@ The accumulators ask the same three things of either, so that one piece of arith
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from mxdot.golden.formats import Codes, ElementFormat
+from mxdot.golden.plain import Plain, plain
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Operand:
-    """Rows of codes (R, K), and the exact values of their scales, float64 (R, blocks) or None for ``scale``
-    None."""
+    """Rows of codes (R, K) in blocks of ``block``, and the exact values of their scales, float64 (R,
+    blocks), or None for ``scale`` None."""
 
     element: ElementFormat
     codes: Codes
+    block: int
     scale: str | None
     scales: npt.NDArray[np.float64] | None
+
+    @cached_property
+    def plain(self) -> Plain | None:
+        """The values for float64 arithmetic; see plain.py."""
+        return plain(self.element, self.codes, self.block, self.scales)
 
     def rows(self, rows: slice) -> Operand:
         """Some of the rows."""
         scales = None if self.scales is None else self.scales[rows]
-        return Operand(self.element, self.codes[rows], self.scale, scales)
+        return Operand(self.element, self.codes[rows], self.block, self.scale, scales)
 
 
 class Pairing(Protocol):
     """How rows of a and b meet; P stands for the shape of the results."""
 
-    def contract(self, x: Array, y: Array) -> Array:
+    def contract(self, x: Array, y: Array, out: Array | None = None) -> Array:
         """(R, k) and (R', k) -> P: sums of products, exact when every partial sum is."""
 
     def outer(self, x: Array, y: Array) -> Array:
@@ -47,8 +55,8 @@ class Pairing(Protocol):
 class RowWise:
     """Row i of a with row i of b."""
 
-    def contract(self, x: Array, y: Array) -> Array:
-        product: Array = np.einsum("nk,nk->n", x, y)
+    def contract(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        product: Array = np.einsum("nk,nk->n", x, y, out=out)
         return product
 
     def outer(self, x: Array, y: Array) -> Array:
@@ -62,8 +70,8 @@ class RowWise:
 class AllPairs:
     """Row i of a with row j of b."""
 
-    def contract(self, x: Array, y: Array) -> Array:
-        product: Array = x @ y.T
+    def contract(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        product: Array = np.matmul(x, y.T, out=out)
         return product
 
     def outer(self, x: Array, y: Array) -> Array:
