@@ -21,7 +21,7 @@ def fine_bits(terms: Terms) -> int:
     2^bits is the chunk of the coarse one. A shifted product then fits two chunks, so a bit of the result has
     two candidates, low or high chunk, which with two select bits fill one LUT4.
     """
-    return min((terms.significand.width - 2).bit_length(), terms.exponents.bit_length())
+    return (terms.significand.width - 2).bit_length()
 
 
 def align(terms: Terms, target: Target) -> list[Step]:
