@@ -8,12 +8,13 @@ JOBS ?= auto
 SEED ?= 0
 SEEDS ?= 1
 SIM ?= both
+RANDOM ?= 10
 OUT ?= out
 
 VENV := .venv/bin
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: main test lint regress setup help clean
+.PHONY: main test lint verify regress setup help clean
 
 main: setup  ## the digits network through golden model and simulated hardware, then synthesis
 	$(VENV)/mxdot run dot -o $(OUT)/dot.v
@@ -29,8 +30,11 @@ lint: setup  ## ruff and mypy
 	@for room in golden rtl verif flow; do ln -sfn ../../../$$room build/typing/mxdot/$$room; done
 	$(VENV)/mypy -p mxdot.golden -p mxdot.rtl -p mxdot.flow
 
-regress: setup  ## the cocotb regression of the default unit (SIM=verilator|icarus|both, SEED=n)
-	$(VENV)/mxdot verify -o $(OUT)/dot.v --sim $(SIM) --seed $(SEED)
+verify: setup  ## the cocotb regression of the default unit in SIM, from SEED
+	$(VENV)/mxdot verify dot -o $(OUT)/dot.v --sim $(SIM) --seed $(SEED)
+
+regress: setup  ## the long regression: every pair of options, RANDOM more sets from SEED, exhaustive codes
+	MXDOT_SEED=$(SEED) MXDOT_RANDOM=$(RANDOM) $(VENV)/pytest -n $(JOBS) $(wildcard tests/*/regress_*.py)
 
 setup:  ## system packages, .venv and pinned Python packages; immediate when nothing changed
 	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" ./setup.sh
@@ -43,9 +47,10 @@ help:  ## this list
 	  PYTHON "$(PYTHON)" "interpreter for .venv, 3.11 or newer" \
 	  EXTRAS "$(EXTRAS)" "optional parts to install: dev, train" \
 	  JOBS "$(JOBS)" "parallel test processes" \
-	  SEED "$(SEED)" "seed of operands and stalls in make regress" \
+	  SEED "$(SEED)" "seed of operands and stalls" \
 	  SEEDS "$(SEEDS)" "place-and-route seeds of the main job" \
-	  SIM "$(SIM)" "simulator of make regress" \
+	  SIM "$(SIM)" "simulator of make verify: verilator, icarus, both" \
+	  RANDOM "$(RANDOM)" "random parameter sets of make regress" \
 	  OUT "$(OUT)" "folder for Verilog, manifest and reports"
 
 clean:  ## remove build/, $(OUT)/ and caches (.venv stays)
