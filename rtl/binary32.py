@@ -5,12 +5,14 @@ holds S * 2^x at a fixed place, ABOVE bits below its top and BELOW bits above it
 significand starts at the top and moves right by ``distance`` until both have the same unit; what falls
 below the frame is sticky.
 
-* C more than 2 bits above all of S ("far", or S zero): C stays at the top and S, wherever it belongs below,
-  acts as a value smaller than a quarter of C's last place;
-* bits of C below the frame are worth less than a quarter of the last place of any non-zero S.
+* C above all of S, its last place 2^(W+1) units or more ("far", or S zero): C stays at the top. S, wherever
+  it belongs below, acts as itself: |S| < 2^(W-1) is under a quarter of that place, so that it only says
+  which way C, or the middle between C and the power of two below it, is missed.
+* C's last bits below the frame: S is at least one unit, the sum more than half of one. Its 24 bits and a
+  guard lie in the 25 bits below the unit, so what is lower still is sticky.
 
-So the rounding is that of the exact sum in every case. A result below the normal range needs no separate
-path: the left shift that normalises stops at the exponent 1.
+So the rounding is that of the exact sum in every case, and one bit less on either side would not do. A
+result below the normal range needs no path of its own: the shift that normalises stops at the exponent 1.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from mxdot.rtl.targets import Target
 
 PRECISION = 24
 """Significant bits of a binary32."""
-BELOW = PRECISION + 2
-"""Bits of the frame below the unit of S: a non-zero S keeps 24 bits, a guard bit and one for a borrow."""
-ABOVE = PRECISION + 2
-"""Bits of the frame above S: C's significand and two zero bits, out of reach of what is far below C."""
+BELOW = PRECISION + 1
+"""Bits of the frame below the unit of S."""
+ABOVE = PRECISION + 1
+"""Bits of the frame above S: C's significand and a zero bit."""
 
 GROUP = 8
 """Bits that a first level of logic looks at together."""

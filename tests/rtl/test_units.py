@@ -22,7 +22,7 @@ from mxdot.rtl.parameters import ELEMENT_FORMATS, Parameters
 from mxdot.rtl.pipeline import Pipeline, Step
 from mxdot.rtl.yosys import to_verilog
 
-ELEMENTS = "e4m3, e5m2, e3m2, e2m3, e2m1, int8"
+ELEMENTS = ", ".join(ELEMENT_FORMATS)
 
 
 def refusal(make: Callable[[], object], kind: type[Exception] = ValueError) -> str:
@@ -44,7 +44,14 @@ def refusal(make: Callable[[], object], kind: type[Exception] = ValueError) -> s
         ({"block": 8192}, "block must be a multiple of lanes (32) up to 4096, not 8192"),
         ({"a_format": "e9m9"}, f"a_format must be one of {ELEMENTS}, not 'e9m9'"),
         ({"b_format": ("e8m0",)}, f"b_format must be one of {ELEMENTS}, not 'e8m0'"),
-        ({"a_format": "e4m3,e5m2"}, "a_format must be one format, not 'e4m3,e5m2'"),
+        (
+            {"a_format": "e4m3,int8"},
+            "a_format must be one format, or several that differ and are not int8, not 'e4m3,int8'",
+        ),
+        (
+            {"b_format": "e4m3,e4m3"},
+            "b_format must be one format, or several that differ and are not int8, not 'e4m3,e4m3'",
+        ),
         ({"scale": "ue4m3"}, "scale must be one of e8m0, none, not 'ue4m3'"),
         ({"profile": "hopper"}, "profile must be one of fp32, not 'hopper'"),
         ({"out": "fp8"}, "out must be one of fp32, not 'fp8'"),

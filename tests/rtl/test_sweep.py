@@ -1,0 +1,60 @@
+"""Every format on either side, lanes, beats, scales, sums, contexts and depths, against the golden model.
+
+A sample; `make regress` takes every pair of formats (regress_sweep.py).
+"""
+
+from collections.abc import Callable
+
+import pytest
+from amaranth.hdl import Const
+from mxdot.rtl.dot import DotParameters
+from mxdot.rtl.mac import MacParameters
+from mxdot.rtl.parameters import ELEMENT_FORMATS, Parameters
+
+Check = Callable[..., int]
+
+
+def dot(a: str, b: str, lanes: int, beats: int, **options: object) -> Parameters:
+    return DotParameters(a_format=(a,), b_format=(b,), lanes=lanes, block=lanes * beats, **options)
+
+
+UNITS: dict[str, Parameters] = {
+    "one lane, one element": dot("e4m3", "int8", 1, 1),
+    "one lane, beats": dot("int8", "int8", 1, 5, scale=None),
+    "widest sum": dot("e5m2", "e5m2", 8, 4),
+    "narrowest sum": dot("e2m1", "e2m1", 1, 1, scale=None, addend=False),
+    "no addend": dot("e3m2", "e4m3", 4, 3, addend=False),
+    "wide tree": dot("e2m3", "e5m2", 32, 1),
+    "a sum of blocks": dot("e2m1", "e3m2", 4, 2, accumulate=True),
+    "sums in turn": dot("e5m2", "e2m3", 2, 1, accumulate=True, contexts=4),
+    "a sum without addend or scale": dot("int8", "e4m3", 2, 3, accumulate=True, addend=False, scale=None),
+    "mac": MacParameters(a_format=("e4m3",), b_format=("e2m1",)),
+    "mac in turn": MacParameters(a_format=("e5m2",), b_format=("e5m2",), contexts=16),
+    "slow clock": dot("e4m3", "e4m3", 4, 2, mhz=30),
+    "one stage": dot("e4m3", "e5m2", 2, 2, stages=1, accumulate=True, contexts=2),
+}
+
+
+def test_the_sample_has_every_format_on_either_side() -> None:
+    assert {p.a_format[0] for p in UNITS.values()} == set(ELEMENT_FORMATS)
+    assert {p.b_format[0] for p in UNITS.values()} == set(ELEMENT_FORMATS)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_gives_the_golden_results(name: str, check: Check) -> None:
+    assert check(UNITS[name]) >= 60
+
+
+@pytest.mark.parametrize("options", [{}, {"accumulate": True, "contexts": 2}])
+def test_as_deep_as_there_are_steps(options: dict[str, object], check: Check) -> None:
+    steps = len(dot("e5m2", "e3m2", 2, 2, **options).steps())
+    deepest = dot("e5m2", "e3m2", 2, 2, stages=steps, **options)
+    assert deepest.build().latency == steps + 1
+    assert check(deepest, rows=300) >= 20
+
+
+def test_a_planted_bug_is_seen(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit that takes the codes of NaN and Inf for numbers."""
+    monkeypatch.setattr("mxdot.rtl.decode.one_of", lambda code, codes: Const(0, 1))
+    with pytest.raises(AssertionError, match="results differ"):
+        check(dot("e4m3", "e4m3", 2, 1))
