@@ -262,12 +262,14 @@ def tie(rng: Rng, count: int, pair: Pair) -> Blocks:
     lane = rng.integers(0, pair.block, count)
     blocks.a[rows, lane] = code_a[i]
     blocks.b[rows, lane] = np.where(rng.random(count) < 0.5, code_b[j], pair.b.negated[code_b[j]])
-    _place(rng, pair, blocks, rng.integers(-148, 100, count))
+    _place(rng, pair, blocks, np.where(rng.random(count) < 0.2, -150, rng.integers(-148, 100, count)))
     half = np.log2(pair.factor(blocks)) + exp_a[i] + exp_b[j] if pair.scale != "ue4m3" else None
     if half is None:  # a scale of 1 keeps the product a power of two
         blocks.a_scale[:] = blocks.b_scale[:] = ONE["ue4m3"]
         half = exp_a[i] + exp_b[j]
-    blocks.c = _float32(rng, np.asarray(half, np.int64) + 24)
+    half = np.asarray(half, np.int64)
+    blocks.c = _float32(rng, half + 24)
+    blocks.c[half <= -150] &= np.uint32(0x807FFFFF)  # half of the smallest subnormal
     if pair.block > 1:
         nudged = np.flatnonzero(rng.random(count) < 0.6)
         other = (lane[nudged] + rng.integers(1, pair.block, len(nudged))) % pair.block
