@@ -10,11 +10,10 @@ from mxdot.golden import formats, profiles
 from mxdot.golden.block import BlockTensor
 from mxdot.golden.dot import check_addend, check_length, check_operands, operand, run, tensor_factor
 from mxdot.golden.pairs import AllPairs
-from mxdot.golden.profiles import Exact, Rounded
+from mxdot.golden.profiles import Interleaved
 
-# Rows of a and of b at a time: where BLAS sums the blocks, and where every product is an array element.
-_TILES: dict[type, tuple[int, int]] = {Rounded: (128, 256), Exact: (128, 256)}
-_PRODUCT_TILE = (64, 64)
+_TILE = (128, 256)  # rows of a and of b at a time, so that a tile of results stays in the cache
+_PRODUCT_TILE = (64, 64)  # where every product is an array element
 _PANEL = 4096  # rows of b whose float64 values are kept at a time
 
 
@@ -35,7 +34,7 @@ def matmul(
     start = check_addend(c, shape)
     left, right = operand(a, a.shape[:1]), operand(b, b.shape[:1])
     bits = np.empty(shape, np.float32 if out == "fp32" else np.uint16)
-    height, width = _TILES.get(type(row.kind), _PRODUCT_TILE)
+    height, width = _PRODUCT_TILE if isinstance(row.kind, Interleaved) else _TILE
     for panel in range(0, shape[1], _PANEL):
         columns = [slice(j, j + width) for j in range(panel, min(panel + _PANEL, shape[1]), width)]
         b_tiles = [right.rows(cut) for cut in columns]

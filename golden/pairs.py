@@ -51,6 +51,13 @@ class Pairing(Protocol):
     def expand(self, x: Array, y: Array) -> tuple[Array, Array]:
         """(R, k) and (R', k), so that they broadcast to P + (k,)."""
 
+    def largest_sum(self, x: Array, y: Array) -> Array:
+        """(R, k) and (R', k) small integers -> P: the largest x + y along k."""
+
+    def cut_products(self, x: Array, y: Array, scale: Array) -> Array:
+        """(R, k), (R', k) and P -> P: the sum along k of x * y * scale, each cut toward zero to an
+        integer."""
+
 
 class RowWise:
     """Row i of a with row i of b."""
@@ -66,6 +73,16 @@ class RowWise:
     def expand(self, x: Array, y: Array) -> tuple[Array, Array]:
         return x, y
 
+    def largest_sum(self, x: Array, y: Array) -> Array:
+        largest: Array = (x + y).max(axis=-1)
+        return largest
+
+    def cut_products(self, x: Array, y: Array, scale: Array) -> Array:
+        products = x * y
+        products *= scale[:, None]
+        total: Array = np.trunc(products, out=products).sum(axis=-1)
+        return total
+
 
 class AllPairs:
     """Row i of a with row j of b."""
@@ -80,3 +97,20 @@ class AllPairs:
 
     def expand(self, x: Array, y: Array) -> tuple[Array, Array]:
         return x[:, None, :], y[None, :, :]
+
+    def largest_sum(self, x: Array, y: Array) -> Array:
+        x, y = np.ascontiguousarray(x.T)[:, :, None], np.ascontiguousarray(y.T)[:, None, :]
+        largest: Array = x[0] + y[0]
+        each = np.empty_like(largest)
+        for k in range(1, len(x)):
+            np.maximum(largest, np.add(x[k], y[k], out=each), out=largest)
+        return largest
+
+    def cut_products(self, x: Array, y: Array, scale: Array) -> Array:
+        x, y = np.ascontiguousarray(x.T)[:, :, None], np.ascontiguousarray(y.T)[:, None, :]
+        total, each = np.zeros_like(scale), np.empty_like(scale)
+        for k in range(len(x)):
+            np.multiply(x[k], y[k], out=each)
+            np.multiply(each, scale, out=each)
+            total += np.trunc(each, out=each)
+        return total

@@ -7,7 +7,9 @@ values held in float64, in the shape of the results) and returns the next accumu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +23,30 @@ Ints = npt.NDArray[np.int64]
 
 _FLOOR_SHIFT = 62  # shifting an int64 further than this changes nothing
 _LOWEST = -(1 << 20)  # exponent of "no term at all"
+_LOWEST_INT8, _LOWEST_INT16 = (
+    -64,
+    -8192,
+)  # a zero's exponent: even added to the largest it is below all others
+_FAR = 400  # no exponent of a product or of float32 lies further from 0
 
 
 def fused(kind: Fused, pairing: Pairing, a: Operand, b: Operand, acc: Doubles) -> Doubles:
-    fraction_bits = a.element.mantissa_bits + b.element.mantissa_bits
-    for group in _groups(pairing, a, b, kind.group):
-        top = _largest_exponent(group.significands, group.exponents)
-        c_significand, c_exponent = _float32_parts(acc)
+    """Aligned sums in floats: a product times 2^(F - M) is exact, and truncating it is the cut at F bits."""
+    for group in _float_groups(kind, pairing, a, b):
+        top = group.top
         if kind.c == "aligned":
-            top = np.maximum(top, np.where(c_significand != 0, c_exponent, _LOWEST))
-        unit = top - kind.fraction
-        shift = group.exponents - fraction_bits - unit[..., None]
-        total = _shift_toward_zero(group.significands, shift).sum(axis=-1)
+            finite = np.where(np.isfinite(acc), acc, 0.0)
+            top = np.maximum(top, np.where(finite != 0, np.maximum(np.frexp(finite)[1] - 1, -126), _LOWEST))
+        shift = np.clip(kind.fraction - top, -_FAR, _FAR)
+        scale = np.ldexp(group.x.dtype.type(1), np.minimum(shift, group.largest_shift))
+        total = pairing.cut_products(group.x, group.y, scale).astype(np.float64)
         if kind.c == "aligned":
-            total = total + _shift_toward_zero(c_significand, c_exponent - 23 - unit)
-            acc = with_special(_cut(total, unit, kind.keep), acc, group.special)
+            total += np.trunc(np.ldexp(finite, shift))
+        value = _cut(np.ldexp(total, -shift), kind.keep)
+        if kind.c == "aligned":
+            acc = with_special(value, acc, group.special)
         else:
-            partial = BlockSum([_cut(total, unit, kind.keep)], group.special)
-            acc = to_float32(add_block(acc, partial)).astype(np.float64)
+            acc = to_float32(add_block(acc, BlockSum([value], group.special))).astype(np.float64)
     return acc
 
 
@@ -68,6 +76,69 @@ def interleaved(kind: Interleaved, pairing: Pairing, a: Operand, b: Operand, acc
     return acc
 
 
+@dataclass(frozen=True)
+class _FloatGroup:
+    """The factors of one group, (R, k), the largest exponent of their products, and what is special."""
+
+    x: npt.NDArray[Any]
+    y: npt.NDArray[Any]
+    top: Ints
+    largest_shift: int
+    special: Doubles | None
+
+
+def _float_groups(kind: Fused, pairing: Pairing, a: Operand, b: Operand) -> Iterator[_FloatGroup]:
+    """Successive groups, in float32 where F, the group and unscaled factors leave room for exact sums."""
+    length, size = a.codes.shape[-1], kind.group
+    narrow = a.scales is None and kind.fraction + 2 + size.bit_length() <= 24
+    lowest = _LOWEST_INT8 if a.scales is None else _LOWEST_INT16
+    sides = [_float_side(side, np.float32 if narrow else np.float64, lowest) for side in (a, b)]
+    specials = any(_may_be_special(side) for side in (a, b))
+    for start in range(0, length, size):
+        cut = slice(start, min(start + size, length))
+        (x, u), (y, v) = ((values[:, cut], exponents[:, cut]) for values, exponents in sides)
+        top = pairing.largest_sum(u, v).astype(np.int64)
+        top = np.where(top * 5 < lowest * 3, _LOWEST, top)  # a sum with a zero's exponent
+        special = _special(pairing, a, b, cut) if specials else None
+        yield _FloatGroup(x, y, top, 120 if narrow else _FAR, special)
+
+
+def _float_side(side: Operand, dtype: type, lowest: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Values with their scales, NaN and Inf as 0, and exponents, those of zeros ``lowest``."""
+    significands, exponents = _parts(side.element)
+    table = side.element.values
+    values: npt.NDArray[Any] = np.where(np.isfinite(table), table, 0).astype(dtype)
+    kind = np.int8 if lowest == _LOWEST_INT8 else np.int16
+    codes = side.codes
+    x: npt.NDArray[Any] = values.take(codes)
+    u: npt.NDArray[Any] = np.where(significands != 0, exponents, lowest).astype(kind).take(codes)
+    if side.scales is not None:
+        scales = np.where(np.isnan(side.scales), 1.0, side.scales)
+        scale_exponents = (np.frexp(scales)[1] - 1).astype(kind)
+        x *= np.repeat(scales, side.block, axis=1)[:, : x.shape[1]]
+        u += np.repeat(scale_exponents, side.block, axis=1)[:, : x.shape[1]]
+    return x, u
+
+
+def _may_be_special(side: Operand) -> bool:
+    """Whether a code or a scale is NaN or Inf."""
+    if side.scales is not None and np.isnan(side.scales).any():
+        return True
+    special = ~np.isfinite(side.element.values)
+    return bool(special.any() and special.take(side.codes).any())
+
+
+def _special(pairing: Pairing, a: Operand, b: Operand, cut: slice) -> Doubles | None:
+    """NaN or Inf of a group's products, and NaN where one of its blocks has a NaN scale."""
+    special = special_sum(pairing, a.element, b.element, a.codes[:, cut], b.codes[:, cut])
+    if a.scales is not None and b.scales is not None:
+        for j in range(cut.start // a.block, (cut.stop - 1) // a.block + 1):
+            scale = pairing.outer(a.scales[:, j], b.scales[:, j])
+            if np.isnan(scale).any():
+                special = np.where(np.isnan(scale), np.nan, 0.0 if special is None else special)
+    return special
+
+
 class _Group:
     """The products of one group: integers P + (k,) times 2^(exponents - fraction bits), and what is
     special."""
@@ -77,25 +148,15 @@ class _Group:
 
 
 def _groups(pairing: Pairing, a: Operand, b: Operand, size: int) -> Iterator[_Group]:
-    """Successive groups of ``size`` products, counted from the start of the dot product."""
+    """Successive groups of ``size`` unscaled products, counted from the start of the dot product."""
     length = a.codes.shape[-1]
     a_parts, b_parts = (_parts(side.element) for side in (a, b))
-    a_scale, b_scale = (_scale_exponents(side, length) for side in (a, b))
     for start in range(0, length, size):
         cut = slice(start, min(start + size, length))
         a_codes, b_codes = a.codes[:, cut], b.codes[:, cut]
         x, y = pairing.expand(a_parts[0].take(a_codes), b_parts[0].take(b_codes))
-        u, v = pairing.expand(
-            a_parts[1].take(a_codes) + (0 if a_scale is None else a_scale[:, cut]),
-            b_parts[1].take(b_codes) + (0 if b_scale is None else b_scale[:, cut]),
-        )
-        special = special_sum(pairing, a.element, b.element, a_codes, b_codes)
-        if a.scales is not None and b.scales is not None:
-            for j in range(cut.start // a.block, (cut.stop - 1) // a.block + 1):
-                scale = pairing.outer(a.scales[:, j], b.scales[:, j])
-                if np.isnan(scale).any():
-                    special = np.where(np.isnan(scale), np.nan, 0.0 if special is None else special)
-        yield _Group(x * y, u + v, special)
+        u, v = pairing.expand(a_parts[1].take(a_codes), b_parts[1].take(b_codes))
+        yield _Group(x * y, u + v, _special(pairing, a, b, cut))
 
 
 @cache
@@ -108,14 +169,6 @@ def _parts(form: ElementFormat) -> tuple[Ints, Ints]:
     exponents = np.maximum(field, 1) - form.bias
     significands = form.integers >> (exponents - 1 + form.bias)
     return significands, exponents
-
-
-def _scale_exponents(side: Operand, length: int) -> Ints | None:
-    """The exponent of each element's block scale; NaN counts as 1 here, it makes the result NaN elsewhere."""
-    if side.scales is None:
-        return None
-    exponents = np.frexp(np.where(np.isnan(side.scales), 1.0, side.scales))[1].astype(np.int64) - 1
-    return np.repeat(exponents, side.block, axis=1)[:, :length]
 
 
 def _largest_exponent(significands: Ints, exponents: Ints) -> Ints:
@@ -144,12 +197,12 @@ def _shift_floor(x: Ints, shift: Ints) -> Ints:
     return floor
 
 
-def _cut(total: Ints, unit: Ints, keep: int) -> Doubles:
-    """total * 2^unit cut toward zero to ``keep`` fraction bits below 2^max(its exponent, -126); 2^128 is
-    Inf."""
-    exponent = np.frexp(total.astype(np.float64))[1] - 1 + unit
-    lowest = np.maximum(exponent, -126) - keep
-    kept = _shift_toward_zero(total, unit - np.maximum(lowest, unit))
-    value = np.ldexp(kept.astype(np.float64), np.maximum(lowest, unit).astype(np.int32))
-    cut: Doubles = np.where(np.abs(value) >= 2.0**128, np.copysign(np.inf, value), value)
-    return cut
+def _cut(x: Doubles, keep: int) -> Doubles:
+    """x cut toward zero to ``keep`` fraction bits below 2^max(its exponent, -126), never -0; 2^128 is Inf."""
+    cut = (np.asarray(x).view(np.int64) & (-1 << (52 - keep))).view(np.float64)
+    small = np.abs(x) < 2.0**-126
+    if small.any():
+        unit = 2.0 ** (-126 - keep)
+        cut = np.where(small, np.trunc(x / unit) * unit, cut) + 0.0
+    large = np.abs(cut) >= 2.0**128
+    return np.where(large, np.copysign(np.inf, cut), cut) if large.any() else cut
