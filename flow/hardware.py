@@ -44,7 +44,7 @@ class Hardware:
         return parameters
 
     def quantize(self, x: Floats, operand: str) -> BlockTensor:
-        """float32 (rows, K) to the blocks that operand `a` or `b` of the unit takes."""
+        """float32 (rows, K) to the blocks that operand `a` or `b` of the unit takes, in its first format."""
         given = self.parameters
         return quantize(x, given[f"{operand}_format"][0], block=given["block"], scale=given["scale"])
 
@@ -99,6 +99,8 @@ class Hardware:
             "c": whole_block(c[pair].view(np.uint32)),
             "last": whole_block(block == run[-1]),
             "context": whole_block(pair % contexts),
+            "a_format": whole_block(np.zeros_like(pair)),
+            "b_format": whole_block(np.zeros_like(pair)),
         }
         for name, index, code, scale in zip("ab", (n, m), codes, scales, strict=True):
             fields[name] = code[index[pair], block].reshape(-1, lanes)
