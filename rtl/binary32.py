@@ -248,7 +248,7 @@ def round_even(nan_code: int, target: Target) -> list[Step]:
     half-way and more is "guard, or nothing below and the last bit odd".
     """
 
-    def exponent(field: Value, moved: Value) -> dict[str, Value]:
+    def lowered(field: Value, moved: Value) -> dict[str, Value]:
         return {"reduced": (field - moved)[: len(field)]}
 
     def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Value]:
@@ -272,7 +272,7 @@ def round_even(nan_code: int, target: Target) -> list[Step]:
 
     last = {"word": "left0", "lost": "sticky0"}
     return [
-        Step("exponent", exponent, target.add(10), binds={"moved": "moved0"}),
+        Step("field", lowered, target.add(10), binds={"moved": "moved0"}),
         Step("decide", decide, target.logic(PRECISION), binds=last),
         Step("round", rounded, target.lut + target.add(PRECISION + 10)),
         Step("finish", finish, 3 * target.lut),

@@ -91,7 +91,7 @@ class Plan:
     """What is known of a list of steps before elaboration: the shape of every value and who reads it last.
 
     ``inputs``: name -> Shape of what enters.  ``outputs``: the names that must be alive at the end.
-    Raises ValueError for a step that reads an unknown name or returns a live one.
+    Raises ValueError for a step that reads an unknown name or gives a known one, or two steps of one name.
     """
 
     def __init__(self, steps: Sequence[Step], inputs: dict[str, Shape], outputs: Sequence[str]):
@@ -102,6 +102,10 @@ class Plan:
         self.writer: dict[str, int] = dict.fromkeys(values, -1)
         self.last_read: dict[str, int] = dict.fromkeys(values, -1)
         for index, step in enumerate(self.steps):
+            if step.name in (other.name for other in self.steps[:index]):
+                raise ValueError(
+                    f"two steps are named {step.name}: signals and reports could not tell them apart"
+                )
             for name in step.reads:
                 if name not in values:
                     raise ValueError(

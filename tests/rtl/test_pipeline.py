@@ -181,6 +181,11 @@ def test_giving_a_name_twice_is_an_error() -> None:
         Plan([*STEPS, Step("again", lambda z: {"x": z})], INPUTS, ["z"])
 
 
+def test_two_steps_of_one_name_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^two steps are named low: "):
+        Plan([*STEPS, Step("low", lambda z: {"w": z})], INPUTS, ["z"])
+
+
 def test_binds_rename_what_a_step_reads_and_none_leaves_it_out() -> None:
     def choose(one: Value, other: Value | None) -> dict[str, Value]:
         return {"z": one if other is None else one + other}

@@ -144,13 +144,19 @@ WIDTHS = {
     ("e2m1", "e2m1"): (-2, 14, 16),
     ("e2m1", "int8"): (-7, 17, 19),
     ("int8", "int8"): (-12, 21, 23),
+    ("e4m3fnuz", "e4m3fnuz"): (-20, 42, 44),
+    ("e4m3fnuz", "e5m2fnuz"): (-27, 57, 59),
+    ("e5m2fnuz", "e5m2fnuz"): (-34, 72, 74),
+    ("hif8", "hif8"): (-44, 81, 83),
 }
+KINDS = (("e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "int8"), ("e4m3fnuz", "e5m2fnuz"), ("hif8",))
 
 
 def test_the_widths_table_has_every_pair() -> None:
-    assert len(WIDTHS) == 21 and {frozenset(pair) for pair in WIDTHS} == {
-        frozenset((x, y)) for x in ELEMENT_FORMATS for y in ELEMENT_FORMATS
+    assert len(WIDTHS) == 25 and {frozenset(pair) for pair in WIDTHS} == {
+        frozenset((x, y)) for kind in KINDS for x in kind for y in kind
     }
+    assert {name for kind in KINDS for name in kind} == set(ELEMENT_FORMATS)
 
 
 @pytest.mark.parametrize("pair", WIDTHS)
