@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,6 +185,15 @@ def test_giving_a_name_twice_is_an_error() -> None:
 def test_two_steps_of_one_name_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"^two steps are named low: "):
         Plan([*STEPS, Step("low", lambda z: {"w": z})], INPUTS, ["z"])
+
+
+def test_the_example_of_the_manual_builds(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "datapath.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    assert capsys.readouterr().out == "[0, 1] 3\n"
+    rows = rows_of(20)
+    assert [r["z"] for r in play(names["unit"], rows).rows] == [min(r["x"] * r["y"], 255) for r in rows]
 
 
 def test_binds_rename_what_a_step_reads_and_none_leaves_it_out() -> None:
