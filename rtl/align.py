@@ -60,8 +60,8 @@ def _fine(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
 
 
 def _select(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
-    """For each chunk of the result two bits: the word's low or high chunk, by ``high``, if ``moved``; else the
-    fill, ``high`` itself. The first chunk can only be the word's low one, the last its high one.
+    """For each chunk of the result two bits: the word's low or high chunk, by ``high``, if ``moved``; else
+    the fill, ``high`` itself. The first chunk can only be the word's low one, the last its high one.
     """
     places = _places(terms, bits)
 

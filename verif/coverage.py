@@ -4,7 +4,8 @@
 
 Each block of a feed-forward case falls into bins: what its result is (zero, subnormal, …), how addend and sum
 lie to each other, and what the last rounding had to decide (a tie to even up or down, just above or below a
-tie, a carry into the next binade, …), worked out exactly from the operands, not from the hardware. Exit status 1 where a bin stays empty.
+tie, a carry into the next binade, …), worked out exactly from the operands, not from the hardware. Exit
+status 1 where a bin stays empty.
 """
 
 from __future__ import annotations
