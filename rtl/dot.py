@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
 from mxdot.rtl.align import align
-from mxdot.rtl.decode import decode, specials
+from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
@@ -31,10 +31,11 @@ class DotParameters(Parameters):
     def steps(self) -> list[Step]:
         target = self.device
         a, b = self.elements
-        terms = Terms(Operand.of(a), Operand.of(b), self.block)
+        terms = Terms(Operand.of(*a), Operand.of(*b), self.block)
         flags = terms.flags
         steps = [
-            *specials(a, b, self.lanes, target),
+            *specials(a, b, target),
+            *gather(flags, self.lanes, target),
             decode("a", a, target),
             decode("b", b, target),
             *product(terms, target),

@@ -130,8 +130,10 @@ def _ratio(cycles: float, beats: int) -> int | float:
 def input_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:
     """Fields of the input stream: port, width, lanes and encoding."""
     encodings = {
-        "a": parameters.a_format[0],
-        "b": parameters.b_format[0],
+        "a": _one_or_list(parameters.a_format),
+        "b": _one_or_list(parameters.b_format),
+        "a_format": list(parameters.a_format),
+        "b_format": list(parameters.b_format),
         "a_scale": parameters.scale,
         "b_scale": parameters.scale,
         "c": "fp32",
@@ -143,6 +145,10 @@ def input_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:
         count = {"count": parameters.lanes} if name in ("a", "b") else {}
         found[name] = {"port": f"i_{name}", "width": shape.width, **count, "encoding": encodings[name]}
     return found
+
+
+def _one_or_list(names: tuple[str, ...]) -> str | list[str]:
+    return list(names) if len(names) > 1 else names[0]
 
 
 def output_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from amaranth.hdl import Value, signed
 from mxdot.rtl.bits import fit, flip
-from mxdot.rtl.decode import decode, specials
+from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
@@ -31,7 +31,7 @@ class MacParameters(Parameters):
     def steps(self) -> list[Step]:
         target = self.device
         a, b = self.elements
-        terms = Terms(Operand.of(a), Operand.of(b), 1)
+        terms = Terms(Operand.of(*a), Operand.of(*b), 1)
         shape = signed(terms.significand.width + (0 if terms.significand.signed else 1))
 
         def alone(
@@ -54,7 +54,8 @@ class MacParameters(Parameters):
             terms.flags,
         )
         return [
-            *specials(a, b, 1, target),
+            *specials(a, b, target),
+            *gather(terms.flags, 1, target),
             decode("a", a, target),
             decode("b", b, target),
             *product(terms, target),

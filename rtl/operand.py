@@ -13,10 +13,10 @@ class Operand:
     """One side's decoded element: value = (-1)^sign * significand * 2^(exponent + lsb).
 
     ``significand``: its shape; signed for two's complement formats, which then have no sign flag.
-    ``exponents``: the largest exponent field (0: the format has no exponent).  ``lsb``: exponent of the
-    unit at exponent 0, which no float reaches (exponents start at 1, subnormals included), so the element's
-    own unit is ``unit`` >= lsb. ``limit``: the largest magnitude in units of 2^unit.  ``sign``, ``nan``,
-    ``inf``: whether it has such codes.
+    ``exponents``: the largest exponent (0: the format has none).  ``lsb``: exponent of the unit at exponent
+    0, which no value needs (a float's exponents start at 1, subnormals included), so the element's own unit
+    is ``unit`` >= lsb. ``limit``: the largest magnitude in units of 2^unit.  ``sign``, ``nan``, ``inf``:
+    whether it has such codes; the index of no format is a NaN.
     """
 
     significand: Shape
@@ -29,21 +29,42 @@ class Operand:
     inf: bool
 
     @classmethod
-    def of(cls, fmt: ElementFormat) -> Operand:
-        """From the format's fields."""
-        limit = int(abs(fmt.integers).max())
-        if fmt.kind == "int":
-            return cls(signed(fmt.width), 0, fmt.lsb, fmt.lsb, limit, False, False, False)
+    def of(cls, *choice: ElementFormat) -> Operand:
+        """From a format's fields; of several formats, what holds the values of each.
+
+        The significand is as wide as the widest, all of them with the leading bit at the top.
+        """
+        unit = min(fmt.lsb for fmt in choice)
+        limit = max(int(abs(fmt.integers).max()) << (fmt.lsb - unit) for fmt in choice)
+        if choice[0].kind == "int":
+            return cls(signed(choice[0].width), 0, unit, unit, limit, False, False, False)
+        bits = max(fmt.mantissa_bits for fmt in choice)
+        lsbs = [own_lsb(fmt) - (bits - fmt.mantissa_bits) for fmt in choice]
         return cls(
-            unsigned(fmt.mantissa_bits + 1),
-            (1 << fmt.exponent_bits) - 1,
-            fmt.lsb - 1,
-            fmt.lsb,
+            unsigned(bits + 1),
+            max(own_exponents(fmt) + lsb - min(lsbs) for fmt, lsb in zip(choice, lsbs, strict=True)),
+            min(lsbs),
+            unit,
             limit,
             True,
-            bool(fmt.nan_codes),
-            bool(fmt.inf_codes),
+            any(fmt.nan_codes for fmt in choice) or bool(len(choice) & (len(choice) - 1)),
+            any(fmt.inf_codes for fmt in choice),
         )
+
+    def offset(self, fmt: ElementFormat) -> int:
+        """What is added to the exponent of one of the formats in the choice."""
+        return own_lsb(fmt) - (self.significand.width - 1 - fmt.mantissa_bits) - self.lsb
+
+
+def own_lsb(fmt: ElementFormat) -> int:
+    """Exponent of the unit at exponent 0. A tapered format's significands all have ``mantissa_bits``
+    fraction bits, and its smallest value, 2^lsb, has exponent 1."""
+    return fmt.lsb - 1 - (fmt.mantissa_bits if fmt.kind == "tapered" else 0)
+
+
+def own_exponents(fmt: ElementFormat) -> int:
+    """The largest exponent: a float's largest field; a tapered format's emax, with 1 for 2^lsb."""
+    return fmt.emax - fmt.lsb + 1 if fmt.kind == "tapered" else (1 << fmt.exponent_bits) - 1
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, NoReturn
 
 from amaranth.hdl import Shape, unsigned
 from mxdot.golden import formats
-from mxdot.golden.formats import ElementFormat
 from mxdot.golden.profiles import PROFILES
+from mxdot.rtl.decode import Formats, lane_width
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
 from mxdot.rtl.targets import TARGETS, Target
 
-ELEMENT_FORMATS = ("e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "int8")
+ELEMENT_FORMATS = tuple(formats.ELEMENTS)
 PROFILE_NAMES = ("fp32",)
 MAX_BLOCK = 4096
 DEFAULT_MHZ = 150
@@ -27,6 +27,13 @@ def option(default: Any, text: str, **metadata: Any) -> Any:
 def refuse(message: str) -> NoReturn:
     """One line that names the value and what is allowed."""
     raise ValueError(message)
+
+
+def _check_list(name: str, value: tuple[str, ...]) -> None:
+    """Formats to choose from at run time: each once, and int8, which has no exponent, only alone."""
+    words = f"{name} must be one format, or several that differ and are not int8"
+    if not value or len(set(value)) != len(value) or (len(value) > 1 and "int8" in value):
+        refuse(f"{words}, not {','.join(value)!r}")
 
 
 def check_power_of_two(name: str, value: int, most: int) -> None:
@@ -90,8 +97,8 @@ class Parameters:
                 if one not in choices:
                     allowed = ", ".join("none" if c is None else str(c) for c in choices)
                     refuse(f"{name} must be one of {allowed}, not {one!r}")
-            if isinstance(default, tuple) and len(value) != 1:
-                refuse(f"{name} must be one format, not {','.join(value)!r}")
+            if isinstance(default, tuple):
+                _check_list(name, value)
         elif isinstance(default, bool):
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be true or false, not {value!r}")
@@ -103,11 +110,14 @@ class Parameters:
     def inputs(self) -> dict[str, Shape]:
         """Fields of the input stream, in the order of the ports."""
         a, b = self.elements
-        found = {"a": unsigned(a.width * self.lanes), "b": unsigned(b.width * self.lanes)}
+        found = {"a": unsigned(lane_width(a) * self.lanes), "b": unsigned(lane_width(b) * self.lanes)}
         if self.scale:
             found |= {"a_scale": unsigned(8), "b_scale": unsigned(8)}
         if self.addend:
             found["c"] = unsigned(32)
+        for side, choice in (("a", a), ("b", b)):
+            if len(choice) > 1:
+                found[f"{side}_format"] = unsigned((len(choice) - 1).bit_length())
         if self.accumulate:
             found["last"] = unsigned(1)
         if self.contexts > 1:
@@ -123,9 +133,10 @@ class Parameters:
         raise NotImplementedError
 
     @property
-    def elements(self) -> tuple[ElementFormat, ElementFormat]:
+    def elements(self) -> tuple[Formats, Formats]:
         """The element formats of a and b."""
-        return formats.element(self.a_format[0]), formats.element(self.b_format[0])
+        a, b = (tuple(formats.element(name) for name in names) for names in (self.a_format, self.b_format))
+        return a, b
 
     @property
     def beats(self) -> int:
