@@ -13,7 +13,7 @@ from mxdot.flow.errors import CheckFailed
 from mxdot.verif.simulators import ToolError, ToolMissing
 
 # In the order of --help. Each is a module of mxdot.flow.commands with a click command named `command`.
-COMMANDS = ("run", "generate", "verify", "synth", "formats", "profiles")
+COMMANDS = ("run", "generate", "verify", "synth", "quantize", "study", "formats", "profiles")
 
 
 class _Commands(click.Group):

@@ -64,3 +64,16 @@ def print_run(console: Console, figures: dict[str, Any], report: Path) -> None:
         if name in figures:
             print(f"{name}: {figures[name]}")
     print(f"report: {report}")
+
+
+def figure(key: str, value: Any) -> str:
+    """A value of a row as a table shows it, by what it is: a share in percent, dB with one digit."""
+    if value is None:
+        return "–"
+    if isinstance(value, list):
+        return " × ".join(map(str, value))
+    if key in ("saturated", "flushed", "nonfinite", "different", "accuracy"):
+        return f"{100 * value:.3g} %"
+    if key in ("snr_db", "product_snr_db"):
+        return f"{value:.1f}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
