@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from mxdot.golden import BlockTensor, dot, formats, mac
+from mxdot.golden import BlockTensor, dot, formats, mac, profiles, reference
 from mxdot.verif import operands
 from mxdot.verif.rows import Rows, Stream
 from mxdot.verif.simulate import Outputs
@@ -65,7 +65,7 @@ def case(manifest: Mapping[str, Any], count: int, seed: int, order: str = "rando
     dots = _dots(manifest, context, rng, order)
     last = np.zeros(count, np.bool_)
     last[[members[-1] for members in dots]] = True
-    a_format, b_format = (_formats(parameters, side, dots, rng, count) for side in ("a_format", "b_format"))
+    a_format, b_format = (_formats(manifest, side, dots, rng, count) for side in ("a_format", "b_format"))
     width = _block(manifest)
     made = operands.Blocks(
         np.zeros((count, width), np.uint8),
@@ -85,6 +85,12 @@ def case(manifest: Mapping[str, Any], count: int, seed: int, order: str = "rando
     return result
 
 
+def _format(parameters: Mapping[str, Any], side: str, index: int) -> str:
+    """Name of a format by its index; past the end (the unit gives NaN) the first, so that there are codes."""
+    names = parameters[side]
+    return str(names[index] if index < len(names) else names[0])
+
+
 @cache
 def _palette(name: str) -> operands.Palette:
     return operands.Palette(formats.element(name))
@@ -93,8 +99,8 @@ def _palette(name: str) -> operands.Palette:
 def _pair(manifest: Mapping[str, Any], x: int, y: int) -> operands.Pair:
     parameters = manifest["parameters"]
     return operands.Pair(
-        _palette(parameters["a_format"][x]),
-        _palette(parameters["b_format"][y]),
+        _palette(_format(parameters, "a_format", x)),
+        _palette(_format(parameters, "b_format", y)),
         parameters.get("scale"),
         _block(manifest),
     )
@@ -125,12 +131,18 @@ def _dots(manifest: Mapping[str, Any], context: Index, rng: np.random.Generator,
 
 
 def _formats(
-    parameters: Mapping[str, Any], side: str, dots: list[Index], rng: np.random.Generator, count: int
+    manifest: Mapping[str, Any], side: str, dots: list[Index], rng: np.random.Generator, count: int
 ) -> Index:
-    """Index of each block's format: at random; the same within a dot product except in profile fp32."""
-    choices = len(parameters[side])
-    chosen = rng.integers(0, choices, count)
-    if parameters["profile"] != "fp32":
+    """Index of each block's format: at random, and now and then past the end of the list, where it can be.
+
+    Profiles that work in groups keep it within a dot product, unless a block holds whole groups.
+    """
+    known = len(manifest["parameters"][side])
+    chosen = rng.integers(0, known, count)
+    field = Stream.of(manifest, "in").fields_by_name.get(side)
+    if field is not None and 1 << field.width > known:
+        chosen[rng.random(count) < 0.02] = known
+    if manifest["parameters"]["profile"] not in ("fp32", "exact") and _block(manifest) % 32:
         for members in dots:
             chosen[members] = chosen[members[0]]
     return chosen
@@ -142,7 +154,7 @@ def _undo(manifest: Mapping[str, Any], case: Case, rng: np.random.Generator) -> 
         for before, block in zip(members[:-1], members[1:], strict=True):
             if rng.random() < 0.15:
                 case.a_format[block], case.b_format[block] = case.a_format[before], case.b_format[before]
-                palette = _palette(manifest["parameters"]["a_format"][case.a_format[block]])
+                palette = _palette(_format(manifest["parameters"], "a_format", case.a_format[block]))
                 case.blocks.a[block] = palette.negated[case.blocks.a[before]]
                 for name in ("b", "a_scale", "b_scale"):
                     getattr(case.blocks, name)[block] = getattr(case.blocks, name)[before]
@@ -176,11 +188,15 @@ def rows(manifest: Mapping[str, Any], case: Case) -> Rows:
 
 def golden(manifest: Mapping[str, Any], case: Case) -> Rows:
     """The results that must leave, in order: `result` as bits, and `context` where the unit has it."""
-    result = np.zeros(len(case.dots), np.uint64)
+    parameters = manifest["parameters"]
+    known = {side: len(parameters[side]) for side in ("a_format", "b_format")}
+    nan = profiles.get(parameters["profile"]).nan_code(formats.result(parameters["out"]))
+    result = np.full(len(case.dots), nan, np.uint64)
     groups: dict[tuple[int, ...], list[int]] = {}
     for index, members in enumerate(case.dots):
-        mixed = [*case.a_format[members].tolist(), *case.b_format[members].tolist()]
-        groups.setdefault((len(members), *mixed), []).append(index)
+        x, y = case.a_format[members], case.b_format[members]
+        if x.max() < known["a_format"] and y.max() < known["b_format"]:
+            groups.setdefault((len(members), *x.tolist(), *y.tolist()), []).append(index)
     for key, chosen in groups.items():
         members = np.array([case.dots[index] for index in chosen])
         result[chosen] = _sums(manifest, case, members, key[1:])
@@ -191,11 +207,19 @@ def golden(manifest: Mapping[str, Any], case: Case) -> Rows:
 
 
 def _sums(manifest: Mapping[str, Any], case: Case, members: Index, mixed: tuple[int, ...]) -> NDArray[Any]:
-    """Golden results of dot products of equal length and formats; `members` (dots, blocks)."""
+    """Golden results of dot products of equal length and formats; `members` (dots, blocks).
+
+    Where formats change inside them, the result of one block is the next one's c; in profile `exact`, which
+    rounds only once, the reference in exact rationals serves.
+    """
     parameters, length = manifest["parameters"], members.shape[1]
     has_c = "c" in Stream.of(manifest, "in").fields_by_name
     c = case.blocks.c[members[:, 0]].view(np.float32) if has_c else None
     formats_of = list(zip(mixed[:length], mixed[length:], strict=True))
+    if len(set(formats_of)) > 1 and parameters["profile"] == "exact":
+        starts = [0] * len(members) if c is None else c.view(np.uint32).tolist()
+        results = [_exact(manifest, case, run, start) for run, start in zip(members, starts, strict=True)]
+        return np.array(results, np.uint64)
     runs = [members] if len(set(formats_of)) == 1 else [members[:, i : i + 1] for i in range(length)]
     for index, run in enumerate(runs):
         x, y = formats_of[index]
@@ -203,6 +227,25 @@ def _sums(manifest: Mapping[str, Any], case: Case, members: Index, mixed: tuple[
         c = _call(manifest, case, run, parameters["a_format"][x], parameters["b_format"][y], c, out)
     assert c is not None
     return c.view(np.uint32) if c.dtype == np.float32 else c
+
+
+def _exact(manifest: Mapping[str, Any], case: Case, members: Index, c: int) -> int:
+    """A dot product in profile `exact` whose blocks differ in format."""
+    parameters, blocks, scale = manifest["parameters"], case.blocks, manifest["parameters"].get("scale")
+    sides = []
+    for side in "ab":
+        rows = []
+        for block in members.tolist():
+            name = parameters[f"{side}_format"][getattr(case, f"{side}_format")[block]]
+            scales = [int(getattr(blocks, f"{side}_scale")[block])] if scale else None
+            codes = getattr(blocks, side)[block].tolist()
+            rows.append(reference.Row(name, codes, scales, scale, _block(manifest)))
+        for row in rows[1:]:
+            rows[0].codes += row.codes
+            rows[0].values += row.values
+            rows[0].scales += row.scales
+        sides.append(rows[0])
+    return reference.dot(*sides, c, "exact", parameters["out"])
 
 
 def _call(
@@ -283,8 +326,11 @@ def describe(
         kind = list(operands.RULES)[case.kinds[block]]
         lines.append(f"block {block} ({kind}, beats {block * beats(manifest)} to ...):")
         for side in "ab":
-            name = parameters[f"{side}_format"][getattr(case, f"{side}_format")[block]]
+            chosen = int(getattr(case, f"{side}_format")[block])
+            name = _format(parameters, f"{side}_format", chosen)
             codes = getattr(case.blocks, side)[block]
+            if chosen >= len(parameters[f"{side}_format"]):
+                lines.append(f"  {side} format index {chosen}, past the end of the list: the result is NaN")
             shown = " ".join(f"{code:02x}" for code in codes)
             numbers = " ".join(f"{value:.8g}" for value in formats.element(name).values[codes])
             lines.append(f"  {side} {name} codes  {shown}")
