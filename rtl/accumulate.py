@@ -9,10 +9,11 @@ from mxdot.rtl.targets import Target
 LOOP = "accumulator"
 
 
-def accumulator(contexts: int, addend: bool, target: Target) -> tuple[Step, Step]:
+def accumulator(contexts: int, addend: bool, whole: bool, target: Target) -> tuple[Step, Step]:
     """The steps `recall` (gives ``addend``: c or +0 at a sum's first block, else the sum so far) and `store`.
 
-    `store` reads ``result``; an item that is not the ``last`` of its sum ends there.
+    `store` reads ``result``, or ``sum`` where the result is narrower than the sum (not ``whole``); an item
+    that is not the ``last`` of its sum ends there.
     """
     sums = Array(Signal(32, name=f"sum_{n}", reset_less=True) for n in range(contexts))
     fresh = Array(Signal(name=f"fresh_{n}", init=1) for n in range(contexts))
@@ -32,7 +33,8 @@ def accumulator(contexts: int, addend: bool, target: Target) -> tuple[Step, Step
 
     absent: dict[str, str | None] = {"context": None} if contexts == 1 else {}
     without_c = {} if addend else {"c": None}
+    reads = {} if whole else {"result": "sum"}
     return (
         Step("recall", recall, target.mux(2 * contexts), LOOP, absent | without_c),
-        Step("store", store, target.mux(contexts), LOOP, absent),
+        Step("store", store, target.mux(contexts), LOOP, absent | reads),
     )

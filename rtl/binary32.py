@@ -21,12 +21,15 @@ from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
+from mxdot.golden.formats import ResultFormat
 from mxdot.rtl.bits import add_carry, any_of, fit, flip, subtract
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
 PRECISION = 24
 """Significant bits of a binary32."""
+BIAS = 127
+"""Of its exponent field."""
 BELOW = PRECISION + 1
 """Bits of the frame below the unit of S."""
 ABOVE = PRECISION + 1
@@ -241,39 +244,81 @@ def verdict(signs: dict[str, str | None], target: Target) -> Step:
     return Step("verdict", function, 2 * target.lut, binds=signs)
 
 
-def round_even(nan_code: int, target: Target) -> list[Step]:
-    """Reads what `normalise` and `verdict` give; gives ``result``, the binary32.
+def round_even(out: ResultFormat, nan_code: int, target: Target, result: str = "result") -> list[Step]:
+    """Reads what `normalise`, `lower` and `verdict` give; gives ``result``, a binary32 or narrower.
 
     A negative frame is not negated: its magnitude is the complement plus one unit that is not there, so
-    half-way and more is "guard, or nothing below and the last bit odd".
+    half-way and more is "guard, or nothing below and the last bit odd". A result below the normal range of
+    an ``out`` with a smaller exponent than binary32 first moves right.
     """
+    tag = "" if result == "result" else f"{result}_"
+    steps: list[Step] = []
+    names: dict[str, str | None] = {"word": "left0", "lost": "sticky0"}
+    if BIAS != out.bias:
+        steps = subnormal(out, tag, target)
+        names = {"word": f"{tag}lowered", "lost": f"{tag}below"}
+    spare = PRECISION - (out.mantissa_bits + 1)
+    infinity, exponent = out.infinity, out.exponent_bits
+
+    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Value]:
+        negative, magnitude = word[-1], flip(word[spare:-1], word[-1])
+        below = lost | word[:spare].any() if spare else lost
+        guard, odd = magnitude[0], magnitude[1]
+        up = Mux(negative, guard | (~below & odd), guard & (below | odd))
+        zero = ~(magnitude.any() | below | negative)
+        sign = Mux(is_inf, inf_sign, (c_sign ^ negative) & ~zero)
+        return {f"{tag}magnitude": magnitude[1:], f"{tag}up": up, f"{tag}result_sign": sign}
+
+    def rounded(magnitude: Value, up: Value, reduced: Value) -> dict[str, Value]:
+        hidden = magnitude[-1]
+        field = reduced if out.bias == BIAS else fit(reduced - (BIAS - out.bias), unsigned(len(reduced)))
+        packed = Cat(magnitude[:-1], field & hidden.replicate(len(field)))
+        return {f"{tag}packed": fit(packed + up, unsigned(len(packed) + 1))}
+
+    def finish(packed: Value, sign: Value, is_nan: Value, is_inf: Value) -> dict[str, Value]:
+        field = packed[out.mantissa_bits :]
+        beyond = field[exponent:].any() if len(field) > exponent else Const(0, 1)
+        body = Mux(is_inf | beyond | field[:exponent].all(), infinity, packed[: out.width - 1])
+        return {result: Mux(is_nan, nan_code, Cat(body, sign))}
+
+    carried = {"magnitude": f"{tag}magnitude", "up": f"{tag}up"}
+    ends = {"packed": f"{tag}packed", "sign": f"{tag}result_sign"}
+    return [
+        *steps,
+        Step(f"{tag}decide", decide, target.logic(PRECISION), binds=names),
+        Step(f"{tag}round", rounded, target.lut + target.add(PRECISION + 10), binds=carried),
+        Step(f"{tag}finish", finish, 3 * target.lut, binds=ends),
+    ]
+
+
+def lower(target: Target) -> Step:
+    """Gives ``reduced``, the exponent field of the normalised frame's top bit."""
 
     def lowered(field: Value, moved: Value) -> dict[str, Value]:
         return {"reduced": (field - moved)[: len(field)]}
 
-    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Value]:
-        negative, magnitude = word[-1], flip(word[:-1], word[-1])
-        guard, odd = magnitude[0], magnitude[1]
-        up = Mux(negative, guard | (~lost & odd), guard & (lost | odd))
-        zero = ~(magnitude.any() | lost | negative)
-        sign = Mux(is_inf, inf_sign, (c_sign ^ negative) & ~zero)
-        return {"magnitude": magnitude[1:], "up": up, "result_sign": sign}
+    return Step("field", lowered, target.add(10), binds={"moved": "moved0"})
 
-    def rounded(magnitude: Value, up: Value, reduced: Value) -> dict[str, Value]:
-        hidden = magnitude[-1]
-        packed = Cat(magnitude[:-1], reduced & hidden.replicate(len(reduced)))
-        return {"packed": fit(packed + up, unsigned(len(packed) + 1))}
 
-    def finish(packed: Value, result_sign: Value, is_nan: Value, is_inf: Value) -> dict[str, Value]:
-        field = packed[PRECISION - 1 :]
-        infinite = is_inf | (field[8:].any() if len(field) > 8 else Const(0, 1)) | field[:8].all()
-        body = Mux(infinite, 0x7F800000, packed[:31])
-        return {"result": Mux(is_nan, nan_code, Cat(body, result_sign))}
+def subnormal(out: ResultFormat, tag: str, target: Target) -> list[Step]:
+    """Moves a value below ``out``'s normal range right to its smallest exponent; what falls off is sticky."""
+    levels = (out.mantissa_bits + 1).bit_length()
+    least, most = BIAS - out.bias + 1, (1 << levels) - 1
 
-    last = {"word": "left0", "lost": "sticky0"}
+    def amount(reduced: Value) -> dict[str, Value]:
+        short = fit(Const(least, signed(len(reduced) + 1)) - reduced, signed(len(reduced) + 1))
+        return {f"{tag}short": Mux(short[-1], 0, Mux(short[levels:-1].any(), most, short[:levels]))}
+
+    def move(word: Value, lost: Value, short: Value) -> dict[str, Value]:
+        below = lost
+        for level in range(levels):
+            by = 1 << level
+            below = below | (short[level] & word[:by].any())
+            word = Mux(short[level], Cat(word[by:], word[-1].replicate(by)), word)
+        return {f"{tag}lowered": word, f"{tag}below": below}
+
+    names = {"word": "left0", "lost": "sticky0", "short": f"{tag}short"}
     return [
-        Step("field", lowered, target.add(10), binds={"moved": "moved0"}),
-        Step("decide", decide, target.logic(PRECISION), binds=last),
-        Step("round", rounded, target.lut + target.add(PRECISION + 10)),
-        Step("finish", finish, 3 * target.lut),
+        Step(f"{tag}short", amount, target.add(10) + 2 * target.lut),
+        Step(f"{tag}lowered", move, levels * target.lut, binds=names),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from operator import or_
 
@@ -22,6 +23,32 @@ def add_carry(a: Value, b: Value, carry: Value | None, shape: Shape) -> Value:
     x, y = fit(a, shape), fit(b, shape)
     total = x + y if carry is None else x + y + fit(carry, Shape(shape.width))
     return fit(total, shape)
+
+
+def add_short(a: Value, b: Value, shape: Shape) -> Value:
+    """a + b of a few bits in ``shape``, two bits at a time: synthesisers leave pieces so short in LUTs.
+
+    A carry chain costs some 5 cells of an ECP5 beside its bits, which for 5 bits is as much again.
+    """
+    x, y = fit(a, shape), fit(b, shape)
+    pieces: list[Value] = []
+    carry: Value = Const(0, 1)
+    for at in range(0, shape.width, 2):
+        piece = x[at : at + 2] + y[at : at + 2] + carry
+        count = min(2, shape.width - at)
+        pieces.append(piece[:count])
+        carry = piece[count]
+    total = Cat(*pieces)
+    return total.as_signed() if shape.signed else total
+
+
+def table(function: Callable[[int], int], index: Value, width: int) -> Value:
+    """``width`` bits of ``function(index)``, index unsigned and of a few bits: constants picked by it."""
+    rows = [function(i) for i in range(1 << len(index))]
+    words = [
+        Const(sum((row >> bit & 1) << i for i, row in enumerate(rows)), len(rows)) for bit in range(width)
+    ]
+    return Cat(*(word.bit_select(index, 1) for word in words))
 
 
 def flip(value: Value, flag: Value) -> Value:

@@ -35,10 +35,10 @@ class DotParameters(Parameters):
         flags = terms.flags
         steps = [
             *specials(a, b, target),
-            *gather(flags, self.lanes, target),
             decode("a", a, target),
             decode("b", b, target),
             *product(terms, target),
+            *gather(flags, self.lanes, target),
             *align(terms, target),
             *tree(terms, self.lanes, target),
         ]

@@ -153,7 +153,7 @@ def _one_or_list(names: tuple[str, ...]) -> str | list[str]:
 
 def output_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:
     """Fields of the output stream."""
-    width = {"fp32": 32}[parameters.out]
+    width = parameters.result.width
     found = {"result": {"port": "o_result", "width": width, "encoding": parameters.out}}
     if parameters.contexts > 1:
         found["context"] = {
@@ -166,11 +166,15 @@ def output_fields(parameters: Parameters) -> dict[str, dict[str, Any]]:
 
 def special_values(parameters: Parameters) -> dict[str, str]:
     """What happens to NaN, Inf, zero and the edges of the range, in words and codes."""
+    out, digits = parameters.result, parameters.result.width // 4
+    nan, infinity = f"0x{parameters.nan_code:0{digits}X}", f"0x{out.infinity:0{digits}X}"
+    negative = f"0x{out.infinity | 1 << (out.width - 1):0{digits}X}"
+    top = out.bias + 1
     return {
-        "nan": f"a NaN operand or scale, Inf times zero, or Inf minus Inf gives 0x{parameters.nan_code:08X}",
-        "infinity": "otherwise any Inf, c included, gives 0x7F800000 or 0xFF800000",
-        "overflow": "a magnitude of 2^128 - 2^103 or more gives Inf",
-        "underflow": "gradual, to 2^-149; a non-zero sum that rounds to zero keeps its sign",
+        "nan": f"a NaN operand or scale, Inf times zero, or Inf minus Inf gives {nan}",
+        "infinity": f"otherwise any Inf, c included, gives {infinity} or {negative}",
+        "overflow": f"a magnitude of 2^{top} - 2^{top - out.mantissa_bits - 2} or more gives Inf",
+        "underflow": f"gradual, to 2^{out.lsb}; a non-zero sum that rounds to zero keeps its sign",
         "zero": "an exact zero is +0, even for c = -0",
     }
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NoReturn
 
 from amaranth.hdl import Shape, unsigned
 from mxdot.golden import formats
+from mxdot.golden.formats import ResultFormat
 from mxdot.golden.profiles import PROFILES
 from mxdot.rtl.decode import Formats, lane_width
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
@@ -57,7 +58,7 @@ class Parameters:
     scale: str | None = option("e8m0", "format of the block scales", choices=("e8m0", None))
     lanes: int = option(32, "products a cycle: a power of two from 1 to 128", metavar="L")
     profile: str = option("fp32", "what rounding and accumulation do", choices=PROFILE_NAMES)
-    out: str = option("fp32", "format of the result", choices=("fp32",))
+    out: str = option("fp32", "format of the result", choices=tuple(formats.RESULTS))
     accumulate: bool = option(False, "keep the sum inside until a block is marked last")
     contexts: int = option(1, "independent sums that may interleave (with --accumulate)", metavar="N")
     max_blocks: int | None = field(default=None, init=False)
@@ -151,7 +152,12 @@ class Parameters:
     @property
     def nan_code(self) -> int:
         """The one NaN that the profile gives."""
-        return PROFILES[self.profile].nan_code(formats.result(self.out))
+        return PROFILES[self.profile].nan_code(self.result)
+
+    @property
+    def result(self) -> ResultFormat:
+        """The format of the result."""
+        return formats.result(self.out)
 
     def cut(self, plan: Plan) -> list[int]:
         """Where registers stand: for ``stages`` if given, and then check ``mhz``; else for ``mhz``."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amaranth.hdl import Cat, Const, Mux, Value
-from mxdot.rtl.bits import fit
+from amaranth.hdl import Cat, Const, Mux, Value, unsigned
+from mxdot.rtl.bits import add_short, fit, table
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -18,7 +18,7 @@ def product(terms: Terms, target: Target) -> list[Step]:
     """
     a, b = terms.a, terms.b
 
-    steps = fractions(terms, target) if a.exponents and b.exponents else rows(terms, target)
+    steps = []
     if a.sign or b.sign:
 
         def sign(a_sign: list[Value] | None, b_sign: list[Value] | None) -> dict[str, list[Value]]:
@@ -33,12 +33,13 @@ def product(terms: Terms, target: Target) -> list[Step]:
             if a_exp is None or b_exp is None:
                 return {"exponent": list(a_exp or b_exp or [])}
             width = terms.exponents.bit_length()
-            return {"exponent": [(x + y)[:width] for x, y in zip(a_exp, b_exp, strict=True)]}
+            return {"exponent": [add_short(x, y, unsigned(width)) for x, y in zip(a_exp, b_exp, strict=True)]}
 
-        delay = target.add(terms.exponents.bit_length())
+        delay = target.lut * ((terms.exponents.bit_length() + 1) // 2)
         binds = _absent(a_exp=bool(a.exponents), b_exp=bool(b.exponents))
         steps.append(Step("exponent", exponent, delay, binds=binds))
-    return steps
+    # signs and exponents first: then they are what a cut between the multiplier's steps registers
+    return steps + (fractions(terms, target) if a.exponents and b.exponents else rows(terms, target))
 
 
 def _absent(**present: bool) -> dict[str, str | None]:
@@ -54,23 +55,30 @@ def fractions(terms: Terms, target: Target) -> list[Step]:
     low = min(terms.a.significand.width, terms.b.significand.width) - 1
 
     def multiply(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
-        table, cross = [], []
+        tables, cross = [], []
         for x, y in zip(a_sig, b_sig, strict=True):
             fx, hx, fy, hy = x[:-1], x[-1], y[:-1], y[-1]
-            table.append(fx * fy)
+            tables.append(table(_split_product(len(fx)), Cat(fx, fy), len(fx) + len(fy)))
             # hx hy stands just above hx fy: the two are one operand
             first = Cat(Const(0, len(fx) - low), Mux(hx, fy, 0), hx & hy)
-            cross.append(first + Cat(Const(0, len(fy) - low), Mux(hy, fx, 0)))
-        return {"table": table, "cross": cross}
+            second = Cat(Const(0, len(fy) - low), Mux(hy, fx, 0))
+            cross.append(add_short(first, second, unsigned(shape.width - low)))
+        return {"fraction": tables, "cross": cross}
 
-    def join(table: list[Value], cross: list[Value]) -> dict[str, list[Value]]:
-        both = zip(table, cross, strict=True)
-        return {"product": [fit(Cat(t[:low], t[low:] + c), shape) for t, c in both]}
+    def join(fraction: list[Value], cross: list[Value]) -> dict[str, list[Value]]:
+        high = unsigned(shape.width - low)
+        both = zip(fraction, cross, strict=True)
+        return {"product": [Cat(f[:low], add_short(f[low:], c, high)) for f, c in both]}
 
     return [
-        Step("multiply", multiply, target.lut + target.add(low + 2)),
-        Step("join", join, target.add(shape.width - low)),
+        Step("multiply", multiply, target.logic(16) + target.lut),
+        Step("join", join, target.lut * ((shape.width - low + 1) // 2)),
     ]
+
+
+def _split_product(bits: int) -> Callable[[int], int]:
+    """index -> its low ``bits`` times the rest."""
+    return lambda index: (index & ((1 << bits) - 1)) * (index >> bits)
 
 
 def rows(terms: Terms, target: Target) -> list[Step]:

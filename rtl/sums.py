@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from amaranth.hdl import Const, Shape, Value
+from mxdot.golden import formats
 from mxdot.rtl import binary32
 from mxdot.rtl.accumulate import accumulator
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
+
+FP32 = formats.result("fp32")
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,11 @@ class Sum:
 
 
 def sum_steps(parameters: Parameters, total: Sum) -> list[Step]:
-    """Profile fp32: result = RNE_fp32(addend + S); the addend is c, or the sum kept inside."""
-    target = parameters.device
+    """Profile fp32: result = RNE(addend + S); the addend is c, or the sum kept inside, an FP32.
+
+    A narrower result is rounded once, from the exact sum.
+    """
+    target, out, kept = parameters.device, parameters.result, FP32
     width = total.shape.width
     flags: dict[str, str | None] = {f: total.flags.get(f) for f in ("nan", "pinf", "ninf")}
     flags["scale_nan"] = "scale_nan" if parameters.scale else None
@@ -45,11 +51,13 @@ def sum_steps(parameters: Parameters, total: Sum) -> list[Step]:
         *binary32.shift_right(width, target),
         *binary32.add(width, total.total, total.carry, target),
         *binary32.normalise(width, target),
-        *binary32.round_even(parameters.nan_code, target),
+        binary32.lower(target),
+        *binary32.round_even(out, parameters.nan_code, target),
     ]
     if parameters.accumulate:
-        recall, store = accumulator(parameters.contexts, parameters.addend, target)
-        return [recall, *end, store]
+        recall, store = accumulator(parameters.contexts, parameters.addend, out == kept, target)
+        inside = [] if out == kept else binary32.round_even(kept, kept.nan, target, "sum")
+        return [recall, *end, *inside, store]
 
     def addend(c: Value | None) -> dict[str, Value]:
         return {"addend": Const(0, 32) if c is None else c}
