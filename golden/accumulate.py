@@ -30,12 +30,15 @@ def accumulate(kind: object, pairing: Pairing, a: Operand, b: Operand, acc: Doub
 def _rounded(kind: Rounded, pairing: Pairing, a: Operand, b: Operand, acc: Doubles) -> Doubles:
     last = acc
     if float64_is_exact(a.plain, b.plain, acc):
-        rounded, term = acc.astype(np.float32), np.empty_like(acc)
+        rounded, acc, last = acc.astype(np.float32), acc.copy(), np.empty_like(acc)
         for x, y in _plain_blocks(a, b):
-            pairing.contract(x, y, out=term)
-            last = np.add(term, acc, out=term)
+            last = pairing.contract(x, y, out=last)
+            if pairing.kernels is not None:
+                pairing.kernels.round_into(last, acc)
+                continue
+            last += acc
             rounded[...] = last
-            acc = rounded.astype(np.float64)
+            acc[...] = rounded
         return last + 0.0
     for part in block_sums(pairing, a, b):
         last = add_block(acc, part)

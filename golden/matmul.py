@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from mxdot.golden import formats, profiles
+from mxdot.golden.accelerate import kernels
 from mxdot.golden.block import BlockTensor
 from mxdot.golden.dot import check_addend, check_length, check_operands, operand, run, tensor_factor
 from mxdot.golden.pairs import AllPairs
@@ -32,6 +33,7 @@ def matmul(
     check_length(a, b)
     shape = (a.shape[0], b.shape[0])
     start = check_addend(c, shape)
+    pairing = AllPairs(kernels(shape[0] * shape[1] * a.shape[1]))
     left, right = operand(a, a.shape[:1]), operand(b, b.shape[:1])
     bits = np.empty(shape, np.float32 if out == "fp32" else np.uint16)
     height, width = _PRODUCT_TILE if isinstance(row.kind, Interleaved) else _TILE
@@ -42,5 +44,5 @@ def matmul(
             a_tile = left.rows(slice(i, i + height))
             for cut, b_tile in zip(columns, b_tiles, strict=True):
                 tile = (slice(i, i + height), cut)
-                bits[tile] = run(row, result, AllPairs(), a_tile, b_tile, start[tile], tensor_factor(a, b))
+                bits[tile] = run(row, result, pairing, a_tile, b_tile, start[tile], tensor_factor(a, b))
     return bits

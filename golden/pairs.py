@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from mxdot.golden.accelerate import Kernels
 from mxdot.golden.formats import Codes, ElementFormat
 from mxdot.golden.plain import Plain, plain
 
@@ -42,6 +43,8 @@ class Operand:
 class Pairing(Protocol):
     """How rows of a and b meet; P stands for the shape of the results."""
 
+    kernels: Kernels | None
+
     def contract(self, x: Array, y: Array, out: Array | None = None) -> Array:
         """(R, k) and (R', k) -> P: sums of products, exact when every partial sum is."""
 
@@ -61,6 +64,8 @@ class Pairing(Protocol):
 
 class RowWise:
     """Row i of a with row i of b."""
+
+    kernels: Kernels | None = None
 
     def contract(self, x: Array, y: Array, out: Array | None = None) -> Array:
         product: Array = np.einsum("nk,nk->n", x, y, out=out)
@@ -85,7 +90,10 @@ class RowWise:
 
 
 class AllPairs:
-    """Row i of a with row j of b."""
+    """Row i of a with row j of b; compiled loops where they are given."""
+
+    def __init__(self, kernels: Kernels | None = None) -> None:
+        self.kernels = kernels
 
     def contract(self, x: Array, y: Array, out: Array | None = None) -> Array:
         product: Array = np.matmul(x, y.T, out=out)

@@ -9,7 +9,8 @@ Ordinary tensors pass; NaN, Inf and extreme ranges do not, and go the general wa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,34 +22,44 @@ _ZERO_UNIT = 1 << 14  # the unit's exponent of zeros, above any other
 
 @dataclass(frozen=True)
 class Plain:
-    """Scaled values block by block, each (R, k) and contiguous; the largest norm of a row; the unit's
-    exponent."""
+    """An operand in float64: its values times their scales, a contiguous (R, k) array a block."""
 
+    element: ElementFormat
+    codes: npt.NDArray[np.uint8]
+    block: int
+    scales: Doubles | None
     blocks: list[Doubles]
-    norm: float
-    unit: int
+    norm: float  # the largest Euclidean norm of a row
+
+    @cached_property
+    def coarse_unit(self) -> int:
+        """Exponent of a unit of all values, from the format and the scales alone."""
+        scales = 0 if self.scales is None else int(_units(self.scales).min(initial=_ZERO_UNIT))
+        return self.element.lsb + scales
+
+    @cached_property
+    def unit(self) -> int:
+        """Exponent of the largest unit of all values, from every code."""
+        units = _tables(self.element)[1].take(self.codes)
+        if self.scales is not None:
+            _by_block(np.add, units, _units(self.scales), self.block)
+        return int(units.min(initial=_ZERO_UNIT))
 
 
 def plain(
     element: ElementFormat, codes: npt.NDArray[np.uint8], block: int, scales: Doubles | None
 ) -> Plain | None:
-    """The operand's values times its scales (exact in float64), or None if any is NaN or Inf."""
-    values, units = _tables(element)
-    scale_units = None if scales is None else _units(scales)
-    blocks, unit = [], _ZERO_UNIT
-    squares = np.zeros(len(codes))
-    for j, start in enumerate(range(0, codes.shape[1], block)):
-        part = codes[:, start : start + block]
-        scaled, part_units = values.take(part), units.take(part)
-        if scales is not None and scale_units is not None:
-            with np.errstate(invalid="ignore"):
-                scaled *= scales[:, j, None]
-            part_units = part_units + scale_units[:, j, None]
-        blocks.append(scaled)
-        squares += np.einsum("nk,nk->n", scaled, scaled)
-        unit = min(unit, int(part_units.min(initial=_ZERO_UNIT)))
-    largest = float(squares.max(initial=0.0))
-    return Plain(blocks, largest**0.5, unit) if np.isfinite(largest) else None
+    """The operand in float64 (exact), or None if any value or scale is NaN or Inf."""
+    values = _tables(element)[0].take(codes)
+    if scales is not None:
+        with np.errstate(invalid="ignore"):
+            _by_block(np.multiply, values, scales, block)
+    largest = float(np.einsum("nk,nk->n", values, values).max(initial=0.0))
+    if not np.isfinite(largest):
+        return None
+    starts = range(0, codes.shape[1], block)
+    blocks = [np.ascontiguousarray(values[:, start : start + block]) for start in starts]
+    return Plain(element, codes, block, scales, blocks, largest**0.5)
 
 
 def float64_is_exact(a: Plain | None, b: Plain | None, acc: Doubles) -> bool:
@@ -57,8 +68,21 @@ def float64_is_exact(a: Plain | None, b: Plain | None, acc: Doubles) -> bool:
         return False
     largest = float(np.abs(acc).max(initial=0.0))
     size = 2 * (a.norm * b.norm + largest)  # twice: room for the roundings of acc on the way
-    unit = min(a.unit + b.unit, int(_units(acc).min(initial=_ZERO_UNIT)) if largest else _ZERO_UNIT)
-    return bool(np.isfinite(size)) and np.frexp(size)[1] < min(53 + unit, 127)
+    if not size < 2.0**126:
+        return False
+    exponent = int(np.frexp(size)[1])
+    if largest and exponent > 53 + int(_units(acc).min(initial=_ZERO_UNIT)):
+        return False
+    return exponent <= 53 + a.coarse_unit + b.coarse_unit or exponent <= 53 + a.unit + b.unit
+
+
+def _by_block(operation: np.ufunc, x: npt.NDArray[Any], each: npt.NDArray[Any], block: int) -> None:
+    """x = operation(x, its block's value), in place."""
+    whole = x.shape[1] // block
+    inner = x[:, : whole * block].reshape(len(x), whole, block)  # a view: only the last axis is split
+    operation(inner, each[:, :whole, None], out=inner)
+    rest = x[:, whole * block :]
+    operation(rest, each[:, whole:], out=rest)
 
 
 def _units(x: Doubles) -> npt.NDArray[np.int16]:

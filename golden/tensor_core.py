@@ -6,7 +6,7 @@ values held in float64, in the shape of the results) and returns the next accumu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -32,6 +32,8 @@ _FAR = 400  # no exponent of a product or of float32 lies further from 0
 
 def fused(kind: Fused, pairing: Pairing, a: Operand, b: Operand, acc: Doubles) -> Doubles:
     """Aligned sums in floats: a product times 2^(F - M) is exact, and truncating it is the cut at F bits."""
+    if pairing.kernels is not None and np.isfinite(acc).all() and not _may_be_special(a, b):
+        return _compiled(kind, pairing.kernels.fused_group, a, b, acc)
     for group in _float_groups(kind, pairing, a, b):
         top = group.top
         if kind.c == "aligned":
@@ -90,17 +92,34 @@ class _FloatGroup:
 def _float_groups(kind: Fused, pairing: Pairing, a: Operand, b: Operand) -> Iterator[_FloatGroup]:
     """Successive groups, in float32 where F, the group and unscaled factors leave room for exact sums."""
     length, size = a.codes.shape[-1], kind.group
-    narrow = a.scales is None and kind.fraction + 2 + size.bit_length() <= 24
-    lowest = _LOWEST_INT8 if a.scales is None else _LOWEST_INT16
-    sides = [_float_side(side, np.float32 if narrow else np.float64, lowest) for side in (a, b)]
-    specials = any(_may_be_special(side) for side in (a, b))
+    sides, lowest, largest_shift = _float_sides(kind, a, b)
+    specials = _may_be_special(a, b)
     for start in range(0, length, size):
         cut = slice(start, min(start + size, length))
         (x, u), (y, v) = ((values[:, cut], exponents[:, cut]) for values, exponents in sides)
         top = pairing.largest_sum(u, v).astype(np.int64)
         top = np.where(top * 5 < lowest * 3, _LOWEST, top)  # a sum with a zero's exponent
         special = _special(pairing, a, b, cut) if specials else None
-        yield _FloatGroup(x, y, top, 120 if narrow else _FAR, special)
+        yield _FloatGroup(x, y, top, largest_shift, special)
+
+
+def _compiled(kind: Fused, group: Callable[..., None], a: Operand, b: Operand, acc: Doubles) -> Doubles:
+    """All groups of finite operands by a compiled loop; the same sums as in ``fused``."""
+    sides, lowest, largest_shift = _float_sides(kind, a, b)
+    acc = acc.copy()
+    for start in range(0, a.codes.shape[-1], kind.group):
+        (x, u), (y, v) = ((part[:, start : start + kind.group] for part in side) for side in sides)
+        y, v = np.ascontiguousarray(y.T), np.ascontiguousarray(v.T)
+        group(x, y, u, v, acc, kind.fraction, kind.keep, kind.c == "aligned", lowest * 3 // 5, largest_shift)
+    return acc
+
+
+def _float_sides(kind: Fused, a: Operand, b: Operand) -> tuple[list[tuple[Any, Any]], int, int]:
+    """Factors and exponents of both operands, the exponent of a zero, and the largest shift of a factor."""
+    narrow = a.scales is None and kind.fraction + 2 + kind.group.bit_length() <= 24
+    lowest = _LOWEST_INT8 if a.scales is None else _LOWEST_INT16
+    sides = [_float_side(side, np.float32 if narrow else np.float64, lowest) for side in (a, b)]
+    return sides, lowest, 120 if narrow else _FAR
 
 
 def _float_side(side: Operand, dtype: type, lowest: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -120,12 +139,15 @@ def _float_side(side: Operand, dtype: type, lowest: int) -> tuple[npt.NDArray[An
     return x, u
 
 
-def _may_be_special(side: Operand) -> bool:
+def _may_be_special(*sides: Operand) -> bool:
     """Whether a code or a scale is NaN or Inf."""
-    if side.scales is not None and np.isnan(side.scales).any():
-        return True
-    special = ~np.isfinite(side.element.values)
-    return bool(special.any() and special.take(side.codes).any())
+    for side in sides:
+        special = ~np.isfinite(side.element.values)
+        if special.any() and special.take(side.codes).any():
+            return True
+        if side.scales is not None and np.isnan(side.scales).any():
+            return True
+    return False
 
 
 def _special(pairing: Pairing, a: Operand, b: Operand, cut: slice) -> Doubles | None:
