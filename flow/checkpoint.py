@@ -129,13 +129,10 @@ class Checkpoint:
         e8m0 = formats.SCALES["e8m0"]
         exponents = stored.dtype == "F8_E8M0"
         values: Floats = e8m0.decode(stored.bits) if exponents else stored.floats(f"{name}_scale_inv")
-        if codes.ndim != 2:
-            raise ValueError(f"beside {name}_scale_inv it must be a matrix, not of shape {codes.shape}")
-        blocks: dict[tuple[int, ...], Block] = {
-            scale_shape(codes.shape, block, -1): block for block in (_RUN, (_RUN, _RUN))
-        }
+        known: tuple[Block, ...] = (_RUN, (_RUN, _RUN))[: codes.ndim]
+        blocks = {scale_shape(codes.shape, block, -1): block for block in known}
         if values.shape not in blocks:
-            shapes = " or ".join(map(str, blocks))
+            shapes = " or ".join(map(str, blocks)) or "of a block's scale"
             raise ValueError(f"{name}_scale_inv must have shape {shapes}, not {values.shape}")
         block = blocks[values.shape]
         try:

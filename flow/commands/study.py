@@ -1,6 +1,7 @@
 """`mxdot study`: what formats, scale rules and profiles cost, on tensors of yours or built in."""
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 Found = dict[str, Any]
-
-
-@click.command(
-    epilog="Examples: mxdot study; mxdot study --data positive --plot plots; "
+_EXAMPLES = (
+    "Examples: mxdot study; mxdot study --data positive --plot plots; "
     "mxdot study x.npy --weights w.npy --formats e4m3,e2m1 --profiles hopper,deepseek"
 )
+
+
+def _listed(flag: str, name: str, names: Iterable[str]) -> Callable[[Any], Any]:
+    """An option that takes names, comma-separated; all are the default."""
+
+    def split(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, ...]:
+        return tuple(text.split(","))
+
+    default = ",".join(names)
+    return click.option(flag, name, metavar="A,B,…", default=default, show_default=True, callback=split)
+
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("source", required=False, metavar="[X.npy|X.safetensors]", type=click.Path(path_type=Path))
 @click.option("--tensor", "names", metavar="NAME", multiple=True, help="One of X's tensors; again for more.")
 @click.option("--weights", metavar="W.npy", type=click.Path(path_type=Path), help="(M, K) to multiply X by.")
 @click.option("--data", type=click.Choice(DATA), multiple=True, help="Built-in tensors.  [default: normal]")
 @click.option("--rows", type=click.IntRange(1), default=128, show_default=True, help="Of built-in tensors.")
 @click.option("--k", type=click.IntRange(1), default=4096, show_default=True, help="Of built-in tensors.")
-@click.option("--formats", metavar="F,…", default=",".join(FORMATS), show_default=True)
-@click.option("--rules", metavar="R,…", default=",".join(RULES), show_default=True)
+@_listed("--formats", "formats", FORMATS)
+@_listed("--rules", "rules", RULES)
 @click.option("--block", type=int, default=32, show_default=True)
-@click.option("--profiles", "kinds", metavar="P,…", default=",".join(profiles.PROFILES), show_default=True)
+@_listed("--profiles", "kinds", profiles.PROFILES)
 @click.option(
     "--element",
     type=click.Choice(accumulation.ELEMENTS),
@@ -65,7 +77,9 @@ def command(
     seed: int,
     plot: Path | None,
     as_json: bool,
-    **lists: str,
+    formats: tuple[str, ...],
+    rules: tuple[str, ...],
+    kinds: tuple[str, ...],
 ) -> None:
     """Compare formats, scale rules and accumulation profiles by the error they make.
 
@@ -76,7 +90,6 @@ def command(
         raise click.UsageError("--tensor and --weights go with a file X")
     if source is not None and data:
         raise click.UsageError("--data is in place of a file X")
-    formats, rules, kinds = (text.split(",") for text in lists.values())
     for rule in rules:
         check_choice("rule", rule, RULES)
     ways = choices(formats, rules, block)
@@ -109,7 +122,7 @@ def command(
 def _tensor(
     subject: Subject,
     ways: list[Choice],
-    kinds: list[str],
+    kinds: Sequence[str],
     element: str,
     dots: int,
     seed: int,
