@@ -14,7 +14,7 @@ OUT ?= out
 VENV := .venv/bin
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: main test lint verify regress setup help clean
+.PHONY: main test lint verify regress bench setup help clean
 
 main: setup  ## the digits network through golden model and simulated hardware, then synthesis
 	$(VENV)/mxdot run dot -o $(OUT)/dot.v
@@ -36,6 +36,9 @@ verify: setup  ## the cocotb regression of the default unit in SIM, from SEED
 regress: setup  ## the long regression: every pair of options, RANDOM more sets from SEED, exhaustive codes
 	MXDOT_SEED=$(SEED) MXDOT_RANDOM=$(RANDOM) $(VENV)/pytest -n $(JOBS) $(wildcard tests/*/regress_*.py)
 
+bench: setup  ## cost and clock of a set of units with SEEDS seeds each, into docs/bench.md and .json
+	$(VENV)/python -m mxdot.flow.bench --seeds $(SEEDS)
+
 setup:  ## system packages, .venv and pinned Python packages; immediate when nothing changed
 	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" ./setup.sh
 
@@ -48,7 +51,7 @@ help:  ## this list
 	  EXTRAS "$(EXTRAS)" "optional parts to install: dev, train" \
 	  JOBS "$(JOBS)" "parallel test processes" \
 	  SEED "$(SEED)" "seed of operands and stalls" \
-	  SEEDS "$(SEEDS)" "place-and-route seeds of the main job" \
+	  SEEDS "$(SEEDS)" "place-and-route seeds of the main job and of make bench" \
 	  SIM "$(SIM)" "simulator of make verify: verilator, icarus, both" \
 	  RANDOM "$(RANDOM)" "random parameter sets of make regress" \
 	  OUT "$(OUT)" "folder for Verilog, manifest and reports"

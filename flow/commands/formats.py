@@ -1,6 +1,7 @@
 """`mxdot formats`: the number formats, and every code of one."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from mxdot.flow import tables
 from mxdot.flow.options import as_json_option
 from mxdot.golden import formats
 from mxdot.golden.formats import ElementFormat, ScaleFormat
-from mxdot.rtl.parameters import ELEMENT_FORMATS
+from mxdot.rtl.dot import DotParameters
 from rich.console import Console
 from rich.table import Table
 
@@ -56,10 +57,16 @@ def facts(f: ElementFormat | ScaleFormat) -> dict[str, Any]:
         "inf_codes": [f"0x{c:02x}" for c in f.inf_codes] if isinstance(f, ElementFormat) else [],
         "nan_codes": [f"0x{c:02x}" for c in f.nan_codes],
         "negative_zero": isinstance(f, ElementFormat) and f.negative_zero,
-        "in_hardware": f.name in (*ELEMENT_FORMATS, "e8m0"),
+        "in_hardware": f.name in _built(),
         "source": f.source,
     }
     return found
+
+
+def _built() -> set[str | None]:
+    """Formats that the dot-product unit takes."""
+    choices = {field.name: field.metadata.get("choices", ()) for field in fields(DotParameters)}
+    return {*choices["a_format"], *choices["scale"]}
 
 
 def _overview(console: Console, rows: list[dict[str, Any]]) -> None:

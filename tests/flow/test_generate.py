@@ -1,8 +1,11 @@
 """`mxdot generate`: options, manifests, refusals."""
 
 import json
+import re
 
 import pytest
+from mxdot.golden.profiles import PROFILES
+from mxdot.rtl.parameters import PROFILE_NAMES
 
 
 def test_default_unit_and_manifest(mxdot):
@@ -70,6 +73,8 @@ def test_config_of_another_unit_or_with_unknown_options(mxdot):
 def test_help_offers_only_what_is_built(mxdot):
     text = mxdot("generate", "--help").stdout
     assert "Example:" in text and "--lanes" in text and "e4m3|e5m2" in text
-    for absent in ("hopper", "ue4m3", "bf16"):
-        assert absent not in text
+    assert re.search(r"--profile (\S+)", text)[1].split("|") == list(PROFILE_NAMES)
+    for absent in PROFILES.keys() - PROFILE_NAMES:
+        refusal = mxdot.refuses("generate", "dot", "--profile", absent)
+        assert refusal == f"mxdot: profile must be one of {', '.join(PROFILE_NAMES)}, not {absent!r}"
     assert "--help" in mxdot().stderr
