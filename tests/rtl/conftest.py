@@ -13,12 +13,17 @@ Check = Callable[..., int]
 
 
 @pytest.fixture
-def check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Check:
+def builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulations are built in the repository's build/, and not again where nothing changed."""
+    monkeypatch.setenv("MXDOT_BUILD", str(Path(__file__).parents[2] / "build" / "sim"))
+
+
+@pytest.fixture
+def check(builds: None, tmp_path: Path) -> Check:
     """check(parameters, rows=600, seed=1): asserts results, latency and rates; returns the results compared.
 
     About `rows` rows of the input stream free of stalls and as many with stalls on both sides.
     """
-    monkeypatch.setenv("MXDOT_BUILD", str(Path(__file__).parents[2] / "build" / "sim"))
 
     def run(parameters: Parameters, rows: int = 600, seed: int = 1) -> int:
         made = generate(parameters)

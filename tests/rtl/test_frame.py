@@ -12,6 +12,8 @@ from mxdot.verif.simulate import simulate
 
 ROWS = 8000
 
+pytestmark = pytest.mark.usefixtures("builds")
+
 
 def mismatches(folder: Path, name: str) -> int:
     """Products of the smallest and the largest numbers against addends 70 bits above to 70 below, at edges
@@ -37,11 +39,6 @@ def mismatches(folder: Path, name: str) -> int:
     outputs = simulate(path, made.manifest, {"a": a, "b": b, "c": c}, None, "icarus")
     assert len(outputs.seen_at) == ROWS
     return int((outputs.rows["result"] != dot(left, right, c.view(np.float32)).view(np.uint32)).sum())
-
-
-@pytest.fixture(autouse=True)
-def build_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MXDOT_BUILD", str(Path(__file__).parents[2] / "build" / "sim"))
 
 
 @pytest.mark.parametrize("name", ["e2m1", "int8"])
