@@ -310,7 +310,7 @@ def subnormal(out: ResultFormat, tag: str, target: Target) -> list[Step]:
         return {f"{tag}short": Mux(short[-1], 0, Mux(short[levels:-1].any(), most, short[:levels]))}
 
     def move(word: Value, lost: Value, short: Value) -> dict[str, Value]:
-        below = lost
+        word, below = word.as_unsigned(), lost
         for level in range(levels):
             by = 1 << level
             below = below | (short[level] & word[:by].any())

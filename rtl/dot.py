@@ -13,7 +13,7 @@ from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.product import product
 from mxdot.rtl.reduce import over_beats, tree
-from mxdot.rtl.scale import power_of_two
+from mxdot.rtl.scale import scale_steps
 from mxdot.rtl.sums import Sum, sum_steps
 
 
@@ -49,7 +49,6 @@ class DotParameters(Parameters):
                 "block_total", terms.sum(self.block), terms.lsb, None, {f: f"block_{f}" for f in flags}
             )
         if self.scale:
-            scale = SCALES[self.scale]
-            steps.append(power_of_two(scale, target))
-            total = total.scaled(2 * scale.lsb, 2 * scale.mask)
+            scaling, total = scale_steps(SCALES[self.scale], total, target)
+            steps += scaling
         return steps + sum_steps(self, total)

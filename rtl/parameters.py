@@ -55,7 +55,7 @@ class Parameters:
     a_format: tuple[str, ...] = option(("e4m3",), "element format of a", choices=ELEMENT_FORMATS)
     b_format: tuple[str, ...] = option(("e4m3",), "element format of b", choices=ELEMENT_FORMATS)
     block: int = option(32, "elements that share a scale: a multiple of lanes up to 4096", metavar="K")
-    scale: str | None = option("e8m0", "format of the block scales", choices=("e8m0", None))
+    scale: str | None = option("e8m0", "format of the block scales", choices=(*formats.SCALES, None))
     lanes: int = option(32, "products a cycle: a power of two from 1 to 128", metavar="L")
     profile: str = option("fp32", "what rounding and accumulation do", choices=PROFILE_NAMES)
     out: str = option("fp32", "format of the result", choices=tuple(formats.RESULTS))

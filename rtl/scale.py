@@ -1,12 +1,33 @@
-"""Block scales -> the exponent and the flag that they add to a block's sum."""
+"""Block scales -> the exponent, the significands and the flag that they add to a block's sum."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Value
+from collections.abc import Callable
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
 from mxdot.golden.formats import ScaleFormat
+from mxdot.rtl.bits import add_carry, any_of, fit
 from mxdot.rtl.decode import one_of
 from mxdot.rtl.pipeline import Step
+from mxdot.rtl.sums import Sum
 from mxdot.rtl.targets import Target
+
+
+def scale_steps(fmt: ScaleFormat, total: Sum, target: Target) -> tuple[list[Step], Sum]:
+    """X_a * X_b * S: the steps, and the sum that they give."""
+    if not fmt.mantissa_bits:
+        return [power_of_two(fmt, target)], total.scaled(2 * fmt.lsb, 2 * fmt.mask)
+    steps, width, name = [numbers(fmt, total, target)], total.shape.width, total.total
+    if total.carry:
+        steps.append(settle(total, target))
+        name = "settled"
+    for side in "ab":
+        steps += times(name, side, width, fmt.mantissa_bits + 1, target)
+        width, name = width + fmt.mantissa_bits + 1, f"scaled_{side}"
+    most = 2 * ((1 << fmt.exponent_bits) - 1)
+    scaled = total.scaled(2 * (fmt.lsb - 1), most)
+    return steps, replace(scaled, total=name, shape=signed(width), carry=None)
 
 
 def power_of_two(fmt: ScaleFormat, target: Target) -> Step:
@@ -20,3 +41,64 @@ def power_of_two(fmt: ScaleFormat, target: Target) -> Step:
         return {"x": a_scale + b_scale, "scale_nan": nan}
 
     return Step("scale", scale, target.add(fmt.width))
+
+
+def numbers(fmt: ScaleFormat, total: Sum, target: Target) -> Step:
+    """Reads ``a_scale``, ``b_scale``; gives ``x``, the sum of their exponents, their significands ``by_a``
+    and ``by_b``, and ``scale_nan``: a NaN scale, or a scale of zero times Inf.
+
+    The scales' product is by_a * by_b * 2^(x + 2 * (fmt.lsb - 1)).
+    """
+
+    def scale(a_scale: Value, b_scale: Value, pinf: Value | None, ninf: Value | None) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        exponents, flags = [], []
+        for side, port in (("a", a_scale), ("b", b_scale)):
+            code = port[: fmt.exponent_bits + fmt.mantissa_bits]
+            fraction, field = code[: fmt.mantissa_bits], code[fmt.mantissa_bits :]
+            found[f"by_{side}"] = Cat(fraction, field.any())
+            exponents.append(Cat(field[0] | ~field.any(), field[1:]))
+            flags.append(code.matches(*fmt.nan_codes))
+            if pinf is not None and ninf is not None:
+                flags.append(~code.any() & (pinf | ninf))
+        return found | {"x": exponents[0] + exponents[1], "scale_nan": any_of(flags)}
+
+    binds = {f: total.flags.get(f) for f in ("pinf", "ninf")}
+    return Step("scale", scale, target.logic(fmt.exponent_bits) + target.add(fmt.exponent_bits), binds=binds)
+
+
+def settle(total: Sum, target: Target) -> Step:
+    """Gives ``settled``: total + carry."""
+
+    def add(total: Value, carry: Value) -> dict[str, Value]:
+        return {"settled": add_carry(total, Const(0, 1), carry, signed(len(total)))}
+
+    names = {"total": total.total, "carry": total.carry}
+    return Step("settle_total", add, target.add(total.shape.width), binds=names)
+
+
+def times(name: str, side: str, width: int, bits: int, target: Target) -> list[Step]:
+    """``scaled_<side>``: the signed value ``name`` times the ``bits`` bits of ``by_<side>``, row by row."""
+    steps = []
+    for bit in range(bits):
+        shape = signed(width + bit + 1)
+        steps.append(
+            Step(
+                f"times_{side}{bit}",
+                _row(bit, shape, f"scaled_{side}" if bit == bits - 1 else f"row_{side}{bit}"),
+                target.lut + target.add(width + 1),
+                binds={"value": name, "by": f"by_{side}", "low": f"row_{side}{bit - 1}" if bit else None},
+            )
+        )
+    return steps
+
+
+def _row(bit: int, shape: Shape, result: str) -> Callable[..., dict[str, Value]]:
+    def row(value: Value, by: Value, low: Value | None) -> dict[str, Value]:
+        gated = fit(Mux(by[bit], value, 0), signed(len(value)))
+        if low is None:
+            return {result: fit(gated, shape)}
+        high = add_carry(low[bit:].as_signed(), gated, None, signed(shape.width - bit))
+        return {result: Cat(low[:bit], high).as_signed()}
+
+    return row
