@@ -30,7 +30,7 @@ def accumulate(kind: object, pairing: Pairing, a: Operand, b: Operand, acc: Doub
 def _rounded(kind: Rounded, pairing: Pairing, a: Operand, b: Operand, acc: Doubles) -> Doubles:
     last = acc
     if float64_is_exact(a.plain, b.plain, acc):
-        rounded, acc, last = acc.astype(np.float32), acc.copy(), np.empty_like(acc)
+        rounded, acc, last = np.empty_like(acc, np.float32), acc.copy(), np.empty_like(acc)
         for x, y in _plain_blocks(a, b):
             last = pairing.contract(x, y, out=last)
             if pairing.kernels is not None:
@@ -39,7 +39,8 @@ def _rounded(kind: Rounded, pairing: Pairing, a: Operand, b: Operand, acc: Doubl
             last += acc
             rounded[...] = last
             acc[...] = rounded
-        return last + 0.0
+        last += 0.0
+        return last
     for part in block_sums(pairing, a, b):
         last = add_block(acc, part)
         acc = to_float32(last).astype(np.float64)

@@ -51,10 +51,12 @@ def run(
     pairing: Pairing,
     a: Operand,
     b: Operand,
-    acc: npt.NDArray[np.float64],
+    c: npt.NDArray[np.float32],
     factor: np.float32 | None,
 ) -> npt.NDArray[Any]:
     """Results of one tile: accumulate, apply the tensors' factor, round to the result format."""
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        acc = c.astype(np.float64)
     if a.codes.shape[-1] == 0:
         return to_result(acc, result, profile.nan_code(result))
     total = accumulate.accumulate(profile.kind, pairing, a, b, acc)
@@ -103,17 +105,16 @@ def check_length(a: BlockTensor, b: BlockTensor) -> int:
     return int(a.shape[-1])
 
 
-def check_addend(c: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """c as float64 holding its float32 values; +0 for None."""
+def check_addend(c: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """c, after checking it; +0 for None."""
     if c is None:
-        return np.zeros(shape)
+        return np.broadcast_to(np.float32(0), shape)
     array = np.asarray(c)
     if array.dtype != np.float32:
         raise TypeError(f"c must be float32, not {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"c must have the result's shape {shape}, not {array.shape}")
-    with np.errstate(invalid="ignore"):  # signalling NaNs
-        return array.astype(np.float64)
+    return array
 
 
 def block_length(tensor: BlockTensor) -> int:

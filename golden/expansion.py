@@ -80,7 +80,9 @@ def to_result(x: Doubles, result: ResultFormat, nan: int) -> npt.NDArray[Any]:
     elif result.name == "fp16":
         with np.errstate(over="ignore", under="ignore"):
             bits = bits.view(np.float32).astype(np.float16).view(np.uint16)
-    bits = np.where(np.isnan(x), bits.dtype.type(nan), bits)
+    not_a_number = np.isnan(rounded)
+    if not_a_number.any():
+        bits = np.where(not_a_number, bits.dtype.type(nan), bits)
     return bits.view(np.float32) if result.name == "fp32" else bits
 
 
