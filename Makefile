@@ -14,7 +14,7 @@ OUT ?= out
 VENV := .venv/bin
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: main test lint verify regress bench setup help clean
+.PHONY: main test lint verify regress bench bench-golden setup help clean
 
 main: setup  ## the digits network through golden model and simulated hardware, then synthesis
 	$(VENV)/mxdot run dot -o $(OUT)/dot.v
@@ -39,12 +39,16 @@ regress: setup  ## the long regression: every pair of options, RANDOM more sets 
 bench: setup  ## cost and clock of a set of units with SEEDS seeds each, into docs/bench.md and .json
 	$(VENV)/python -m mxdot.flow.bench --seeds $(SEEDS)
 
+bench-golden: setup  ## the golden model's speed beside NumPy and sgemm, with and without numba
+	$(VENV)/python -m mxdot.golden.benchmark
+	MXDOT_NUMBA=0 $(VENV)/python -m mxdot.golden.benchmark
+
 setup:  ## system packages, .venv and pinned Python packages; immediate when nothing changed
 	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" ./setup.sh
 
 help:  ## this list
 	@echo "targets:"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 	@echo "variables (present value):"
 	@printf '  %-14s %-10s %s\n' \
 	  PYTHON "$(PYTHON)" "interpreter for .venv, 3.11 or newer" \

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mxdot.golden.expansion import Doubles
 from mxdot.golden.formats import ElementFormat
 
-_ZERO_UNIT = 1 << 14  # the unit's exponent of zeros, above any other
+_ZERO_UNIT = 1 << 13  # the unit's exponent of zeros, above any other
 
 
 @dataclass(frozen=True)
