@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mxdot.flow import critical_path, tools
 from mxdot.flow.files import build_folder
+from mxdot.rtl.targets import TARGETS
 
 Progress = Callable[[str], None]
 
@@ -93,6 +94,8 @@ def synthesise(
     if not seeds:
         raise ValueError("seeds must name at least one seed")
     chip = DEVICES[device]
+    if manifest and TARGETS[manifest["parameters"]["target"]].multiplier is not None:
+        chip = replace(chip, synthesis=chip.synthesis.replace(" -nodsp", ""))
     source = verilog.read_bytes()
     yosys, nextpnr = tools.yosys(), tools.nextpnr(chip.architecture)
     recipe = json.dumps([top, asdict(chip), yosys.version, nextpnr.version])

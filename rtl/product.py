@@ -39,11 +39,22 @@ def product(terms: Terms, target: Target) -> list[Step]:
         binds = _absent(a_exp=bool(a.exponents), b_exp=bool(b.exponents))
         steps.append(Step("exponent", exponent, delay, binds=binds))
     # signs and exponents first: then they are what a cut between the multiplier's steps registers
+    if target.multiplier is not None:
+        return [*steps, hard(terms, target.multiplier)]
     return steps + (fractions(terms, target) if a.exponents and b.exponents else rows(terms, target))
 
 
 def _absent(**present: bool) -> dict[str, str | None]:
     return {name: None for name, there in present.items() if not there}
+
+
+def hard(terms: Terms, delay: float) -> Step:
+    """``product`` as ``*``, which the device's synthesis gives to a multiplier block."""
+
+    def multiply(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
+        return {"product": [fit(x * y, terms.significand) for x, y in zip(a_sig, b_sig, strict=True)]}
+
+    return Step("multiply", multiply, delay)
 
 
 def fractions(terms: Terms, target: Target) -> list[Step]:

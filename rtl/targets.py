@@ -11,7 +11,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Target:
     """``register``: clock to output, set-up and the first wire; ``lut``: one level of logic with its wire;
-    ``carry``: entering and leaving a carry chain; ``carry_bit``: each bit of it."""
+    ``carry``: entering and leaving a carry chain; ``carry_bit``: each bit of it;
+    ``multiplier``: a hard 18 x 18 multiplier, None where products are to be made of LUTs."""
 
     name: str
     help: str
@@ -19,6 +20,7 @@ class Target:
     lut: float
     carry: float
     carry_bit: float
+    multiplier: float | None = None
 
     def logic(self, inputs: int) -> float:
         """A function of ``inputs`` bits as a tree of LUT4."""
@@ -40,6 +42,14 @@ class Target:
         return 1000 / mhz - self.register
 
 
+_ECP5 = {"register": 1.4, "lut": 1.05, "carry": 1.9, "carry_bit": 0.03}
+"""Nanoseconds on an ECP5 of speed grade 6."""
+
 TARGETS = {
-    t.name: t for t in (Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.4, 1.05, 1.3, 0.035),)
+    t.name: t
+    for t in (
+        Target("generic", "plain Verilog-2005, cut as for an ECP5", **_ECP5),
+        Target("ecp5", "Lattice ECP5, LUTs only", **_ECP5),
+        Target("ecp5-dsp", "Lattice ECP5, products in its multipliers", **_ECP5, multiplier=3.6),
+    )
 }
