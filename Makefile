@@ -48,7 +48,7 @@ setup:  ## system packages, .venv and pinned Python packages; immediate when not
 
 help:  ## this list
 	@echo "targets:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 	@echo "variables (present value):"
 	@printf '  %-14s %-10s %s\n' \
 	  PYTHON "$(PYTHON)" "interpreter for .venv, 3.11 or newer" \
