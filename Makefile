@@ -14,7 +14,7 @@ OUT ?= out
 VENV := .venv/bin
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: main test lint verify regress bench bench-golden setup help clean
+.PHONY: main test lint verify regress bench bench-golden oracles setup help clean
 
 main: setup  ## the digits network through golden model and simulated hardware, then synthesis
 	$(VENV)/mxdot run dot -o $(OUT)/dot.v
@@ -42,6 +42,13 @@ bench: setup  ## cost and clock of a set of units with SEEDS seeds each, into do
 bench-golden: setup  ## the golden model's speed beside NumPy and sgemm, with and without numba
 	$(VENV)/python -m mxdot.golden.benchmark
 	MXDOT_NUMBA=0 $(VENV)/python -m mxdot.golden.benchmark
+
+oracles:  ## what torch and torchao (CPU builds, in .venv-oracles) give, into tests/data/oracles, and tests on many more
+	@PYTHON="$(PYTHON)" EXTRAS=oracles VENV_DIR=.venv-oracles ./setup.sh
+	.venv-oracles/bin/python -W ignore tests/oracles/record.py tests/data/oracles
+	.venv-oracles/bin/python -W ignore tests/oracles/record.py --volume build/oracles
+	.venv-oracles/bin/pytest -q tests/golden/test_oracles.py
+	MXDOT_ORACLES=$(CURDIR)/build/oracles .venv-oracles/bin/pytest -q tests/golden/test_oracles.py
 
 setup:  ## system packages, .venv and pinned Python packages; immediate when nothing changed
 	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" ./setup.sh

@@ -160,8 +160,8 @@ def test_torchao_scale_code_0_is_not_2_to_the_minus_127(name, rule, factor):
 
 @pytest.mark.parametrize("name", MX)
 def test_torchao_takes_inf_for_a_number(name):
-    """A block with Inf has scale 0xFF and elements 0 here: nothing of it is left. torchao takes Inf's exponent
-    field, 255, so that Inf becomes the largest value and small elements beside it 0."""
+    """A block with Inf has scale 0xFF and elements 0 here, all of it is lost. torchao takes Inf for 2^128:
+    it becomes the largest value, and small elements beside it 0."""
     for rule, scale in {"floor": 255, "ceil": 255, "even": 255, "rceil": None}.items():
         blocks = Blocks(name, rule)
         inf = np.isinf(blocks.amax)
