@@ -24,7 +24,7 @@ PASSES = (
 
 EXTENDED = ("$add", "$sub", "$mul", "$neg", "$and", "$or", "$xor", "$xnor", "$not")
 """Cells whose operands Verilog extends to the width of the result."""
-SHIFTS = ("$shl", "$shr")
+SHIFTS = ("$shl", "$shr", "$shift")
 """Cells whose first operand it extends to that."""
 COMPARED = ("$eq", "$ne", "$lt", "$le", "$gt", "$ge")
 """Cells whose operands it extends to the wider of the two."""
@@ -48,7 +48,8 @@ def equal_widths(ys: Any, design: Any) -> None:
     def name(text: str) -> Any:
         return ys.IdString(text)
 
-    for cell in design.top_module().selected_cells():
+    module = design.top_module()
+    for cell in module.selected_cells():
         kind = cell.type.str()
         sides = ["\\A", "\\B"][: 2 if cell.hasPort(name("\\B")) and kind not in SHIFTS else 1]
         if kind == "$logic_not" and cell.getPort(name("\\A")).size() > 1:
@@ -62,7 +63,13 @@ def equal_widths(ys: Any, design: Any) -> None:
             signals = {side: cell.getPort(name(side)) for side in sides}
             width = max(s.size() for s in signals.values())
             if kind not in COMPARED:
-                width = max(width, cell.getPort(name("\\Y")).size())
+                result = cell.getPort(name("\\Y"))
+                width = max(width, result.size())
+                if width > result.size():
+                    wide = ys.SigSpec(module.addWire(module.uniquify(name("$wide")), width))
+                    module.connect(result, wide.extract(0, result.size()))
+                    cell.setPort(name("\\Y"), wide)
+                    cell.setParam(name("\\Y_WIDTH"), ys.Const(width, 32))
             for side, signal in signals.items():
                 signal.extend_u0(width, signed)
                 cell.setPort(name(side), signal)
