@@ -7,6 +7,7 @@ import pytest
 from mxdot.rtl.emit import generate
 from mxdot.rtl.parameters import Parameters
 from mxdot.verif import bench
+from mxdot.verif.lint import lint
 from mxdot.verif.simulate import simulate
 
 Check = Callable[..., int]
@@ -20,7 +21,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def check(builds: None, tmp_path: Path) -> Check:
-    """check(parameters, rows=600, seed=1): asserts results, latency and rates; returns the results compared.
+    """check(parameters, rows=600, seed=1): asserts results, latency, rates, lint; returns the results.
 
     About `rows` rows of the input stream free of stalls and as many with stalls on both sides.
     """
@@ -28,6 +29,7 @@ def check(builds: None, tmp_path: Path) -> Check:
     def run(parameters: Parameters, rows: int = 600, seed: int = 1) -> int:
         made = generate(parameters)
         manifest, (path, _) = made.manifest, made.write(tmp_path / f"{made.manifest['top']}.v")
+        assert lint(path) == []
         compared = 0
         for order, stalls, standard in (("rotating", None, "2012"), ("random", seed, "2005")):
             case = bench.case(manifest, max(12, rows // parameters.beats), seed, order)
