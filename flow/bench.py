@@ -19,6 +19,7 @@ from mxdot.flow.commands.synth import MARGIN
 from mxdot.flow.files import build_folder, write_atomic
 from mxdot.flow.options import chosen
 from mxdot.rtl import emit
+from mxdot.rtl.parameters import DEFAULT_MHZ
 from rich.console import Console
 from rich.progress import Progress
 
@@ -54,7 +55,7 @@ def measure(row: Row, seeds: int, progress: synth.Progress) -> dict[str, Any]:
     path = build_folder() / "bench" / f"{row.unit}.v"
     generated.write(path)
     manifest = generated.manifest
-    mhz = MARGIN * manifest["parameters"]["mhz"]
+    mhz = MARGIN * (manifest["parameters"]["mhz"] or DEFAULT_MHZ)
     done = synth.synthesise(
         path, row.unit, seeds=range(1, seeds + 1), mhz=mhz, progress=progress, manifest=manifest
     )

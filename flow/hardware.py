@@ -53,27 +53,35 @@ class Hardware:
         blocks = 1 if self.parameters["accumulate"] else -(-length // self.parameters["block"])
         return rows * columns * blocks
 
-    def matmul(self, a: BlockTensor, b: BlockTensor, c: Floats | None = None) -> Floats:
-        """(N, K) x (M, K) -> float32 (N, M), what `golden.matmul(a, b, c)` must be.
+    def matmul(self, a: BlockTensor, b: BlockTensor, c: Floats | None = None) -> Array:
+        """(N, K) x (M, K) -> (N, M), float32 or bits (uint16), what `golden.matmul(a, b, c, out=…)` must be.
 
         A unit that does not accumulate takes the blocks one after the other, each with the result of the one
-        before as its addend. Raises ValueError where the unit has no addend and one is needed, CheckFailed
-        where the number of results is wrong or one holds X.
+        before as its addend. Raises ValueError where the unit has no addend and one is needed, or gives no
+        FP32 to go on with; CheckFailed where the number of results is wrong or one holds X.
         """
         given = self.parameters
         (rows, length), columns = a.shape, b.shape[0]
         blocks = -(-length // given["block"])
         if not given["addend"] and (c is not None or (blocks > 1 and not given["accumulate"])):
             raise ValueError("this product needs a unit with an addend: leave --no-addend out")
+        narrow = given["out"] != "fp32"
+        if narrow and blocks > 1 and not given["accumulate"]:
+            raise ValueError(
+                f"a sum of {blocks} blocks cannot go on from a {given['out']} result: add --accumulate"
+            )
         sums = np.zeros((rows, columns), np.float32) if c is None else c.copy()
+        bits = np.empty((rows, columns), np.uint16 if narrow else np.uint32)
         codes = [_blocks(t, given["block"]) for t in (a, b)]
         scales = [t.scales for t in (a, b)]
         runs = [range(blocks)] if given["accumulate"] else [range(j, j + 1) for j in range(blocks)]
         for pairs in self._chunks(rows * columns, len(runs[0])):
             n, m = np.divmod(pairs, columns)
             for run in runs:
-                sums[n, m] = self._run(n, m, run, codes, scales, sums[n, m])
-        return sums
+                bits[n, m] = self._run(n, m, run, codes, scales, sums[n, m])
+                if not narrow:
+                    sums[n, m] = bits[n, m].view(np.float32)
+        return bits if narrow else sums
 
     def _chunks(self, pairs: int, blocks: int) -> Iterator[npt.NDArray[np.intp]]:
         beats = blocks * self.parameters["block"] // self.parameters["lanes"]
@@ -83,8 +91,8 @@ class Hardware:
 
     def _run(
         self, n: Array, m: Array, run: range, codes: list[Array], scales: list[Array | None], c: Floats
-    ) -> Floats:
-        """One run of the simulator: the pairs (n, m) with the blocks of `run`, from c."""
+    ) -> Array:
+        """One run of the simulator: the pairs (n, m) with the blocks of `run`, from c; the results' bits."""
         lanes, contexts = self.parameters["lanes"], self.parameters["contexts"]
         beats = self.parameters["block"] // lanes
         # Neighbouring pairs share out the contexts and take turns block by block.
@@ -130,7 +138,14 @@ class Hardware:
             )
         self.results += len(results)
         self.progress(self.results)
-        return results.astype(np.uint32).view(np.float32)
+        return results
+
+
+def values(results: Array, out: str) -> Floats:
+    """Results as float32: fp32 as they are, bf16 and fp16 from their bits."""
+    if out == "bf16":
+        return (results.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return results.view(np.float16).astype(np.float32) if out == "fp16" else results
 
 
 def _blocks(tensor: BlockTensor, block: int) -> npt.NDArray[np.uint8]:

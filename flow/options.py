@@ -111,12 +111,8 @@ def chosen(unit: str | None, config: Path | None, given: dict[str, Any]) -> Para
     for name in given:
         if name not in own:
             raise ValueError(f"{unit} has no option {_flag(name)}; it has {', '.join(map(_flag, own))}")
-    if given.get("stages") is not None:
-        if "mhz" in given:
-            raise ValueError("--mhz and --stages exclude each other: give a clock or a depth")
-        stored.pop("mhz", None)
-    elif "mhz" in given:
-        stored.pop("stages", None)
+    if "stages" in given or "mhz" in given:  # one of them on the command line replaces both of the manifest
+        stored = {name: value for name, value in stored.items() if name not in ("stages", "mhz")}
     return UNITS[unit](**stored | given)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mxdot.flow import tables
 from mxdot.flow.errors import CheckFailed
 from mxdot.flow.files import read_matrix, write_atomic, write_matrix
-from mxdot.flow.hardware import Hardware
+from mxdot.flow.hardware import Array, Hardware, values
 from mxdot.flow.network import Digits, fp32
 from mxdot.flow.options import Choice, as_json_option, unit_options
 from mxdot.golden import matmul
@@ -31,17 +31,20 @@ class Comparison:
     mismatches: int = 0
     first: str | None = None
 
-    def add(self, layer: str, expected: Floats, got: Floats) -> None:
-        wrong = expected.view(np.uint32) != got.view(np.uint32)
+    def add(self, layer: str, expected: Array, got: Array, out: str) -> None:
+        """Compare two (N, M) arrays of results, float32 or bits."""
+        bits = [x.view(np.uint32 if out == "fp32" else np.uint16) for x in (expected, got)]
+        wrong = bits[0] != bits[1]
         self.dot_products += wrong.size
         self.mismatches += int(wrong.sum())
         if wrong.any() and self.first is None:
             n, m = (int(i[0]) for i in np.nonzero(wrong))
-            e, g = expected[n, m], got[n, m]
-            self.first = (
-                f"{layer}, row {n}, column {m}: expected {e.view(np.uint32):#010x} ({e!s}), "
-                f"got {g.view(np.uint32):#010x} ({g!s})"
+            digits = 8 if out == "fp32" else 4
+            e, g = (
+                f"0x{x[n, m]:0{digits}x} ({values(y[n : n + 1, m], out)[0]!s})"
+                for x, y in zip(bits, (expected, got), strict=True)
             )
+            self.first = f"{layer}, row {n}, column {m}: expected {e}, got {g}"
 
 
 @click.command(epilog="Examples: mxdot run; mxdot run --a-format e2m1 --input x.npy --weights w.npy")
@@ -117,15 +120,16 @@ def _digits(unit: Hardware, compared: Comparison, bar: Progress) -> dict[str, An
     digits = Digits.load()
     sizes = [(len(digits.images), *weights.shape) for weights, _ in digits.layers]
     _track(unit, bar, sum(unit.expected_results(*size) for size in sizes))
+    out = unit.parameters["out"]
     names = iter(f"layer {i + 1}" for i in range(len(sizes)))
 
     def golden(x: Floats, weights: Floats, bias: Floats) -> Floats:
-        return _golden(unit, x, weights, bias)
+        return values(_golden(unit, x, weights, bias), out)
 
     def hardware(x: Floats, weights: Floats, bias: Floats) -> Floats:
         got = unit.matmul(unit.quantize(x, "a"), unit.quantize(weights, "b"), bias)
-        compared.add(next(names), golden(x, weights, bias), got)
-        return got
+        compared.add(next(names), _golden(unit, x, weights, bias), got, out)
+        return values(got, out)
 
     return {
         "images": len(digits.images),
@@ -138,14 +142,15 @@ def _digits(unit: Hardware, compared: Comparison, bar: Progress) -> dict[str, An
 def _product(unit: Hardware, compared: Comparison, bar: Progress, x: Floats, weights: Floats) -> Floats:
     _track(unit, bar, unit.expected_results(len(x), *weights.shape))
     got = unit.matmul(unit.quantize(x, "a"), unit.quantize(weights, "b"))
-    compared.add("product", _golden(unit, x, weights, None), got)
-    return got
+    out = unit.parameters["out"]
+    compared.add("product", _golden(unit, x, weights, None), got, out)
+    return values(got, out)
 
 
-def _golden(unit: Hardware, x: Floats, weights: Floats, bias: Floats | None) -> Floats:
+def _golden(unit: Hardware, x: Floats, weights: Floats, bias: Floats | None) -> Array:
     given = unit.parameters
     a, b = unit.quantize(x, "a"), unit.quantize(weights, "b")
-    expected: Floats = matmul(a, b, bias, profile=given["profile"], out=given["out"])
+    expected: Array = matmul(a, b, bias, profile=given["profile"], out=given["out"])
     return expected
 
 

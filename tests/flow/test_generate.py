@@ -46,7 +46,7 @@ def test_command_line_wins_over_config(mxdot):
         (["dot", "--a-format", "e9m9"], "not 'e9m9'"),
         (["mac", "--lanes", "2"], "mac has no option --lanes"),
         (["cube"], "unknown unit 'cube'; known: dot, mac"),
-        (["dot", "--stages", "3", "--mhz", "100"], "exclude each other"),
+        (["dot", "--stages", "3", "--mhz", "400"], "400 MHz is out of reach"),
         (["dot", "--lanes", "many"], "'many' is not a valid integer"),
         (["dot", "-o", "dot.sv"], "-o must end in NAME.v"),
         (["dot", "-o", "a-b.v"], "-o must end in NAME.v"),

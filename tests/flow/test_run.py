@@ -58,12 +58,24 @@ def test_own_matrices(mxdot, matrices):
     assert re.search(r"mismatches +│ +1\d ", done.stdout)
 
 
-@pytest.mark.parametrize("options", [("dot", *SMALL, "--accumulate"), ("mac", "--a-format", "e2m1")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("dot", *SMALL, "--accumulate"),
+        ("dot", *SMALL, "--accumulate", "--out", "bf16"),
+        ("mac", "--a-format", "e2m1,e4m3", "--out", "fp16"),
+    ],
+)
 def test_accumulating_units(mxdot, matrices, options):
     done = mxdot("run", *options, "--input", "x.npy", "--weights", "w.npy", "--sim", "icarus", "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert (figures["dot_products"], figures["mismatches"]) == (15, 0)
+
+
+def test_a_narrow_result_cannot_be_the_next_addend(mxdot, matrices):
+    refusal = mxdot.refuses("run", *SMALL, "--out", "bf16", "--input", "x.npy", "--weights", "w.npy")
+    assert refusal == "mxdot: a sum of 3 blocks cannot go on from a bf16 result: add --accumulate"
 
 
 def test_bias_and_expected_results(mxdot, matrices):
