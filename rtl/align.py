@@ -35,7 +35,7 @@ def align(terms: Terms, target: Target) -> list[Step]:
     bits = fine_bits(terms)
     signs = {} if terms.signs else {"sign": None}
     return [
-        Step("fine", _fine(terms, bits), target.mux(1 << (bits + 1)), binds=signs),
+        Step("fine", _fine(terms, bits), target.lut * bits, binds=signs),
         Step("select", _select(terms, bits), target.lut, binds=signs),
         Step("coarse", _coarse(terms, bits), target.lut),
     ]

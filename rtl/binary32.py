@@ -73,11 +73,13 @@ def place(width: int, unit: int, x_most: int, total: str, carry: str | None, tar
     shape = signed(max(abs(top + x_most), abs(top - 254), 1 << levels).bit_length() + 1)
     last, most_room = (1 << levels) - 1, (1 << normalise_levels(width)) - 1
 
-    def distance(total: Value, carry: Value | None, x: Value | None, c_exp: Value) -> dict[str, Value]:
-        base = Const(top, shape) if x is None else fit(fit(x, shape) + Const(top, shape), shape)
+    def base(x: Value | None) -> dict[str, Value]:
+        return {"base": Const(top, shape) if x is None else fit(fit(x, shape) + Const(top, shape), shape)}
+
+    def distance(total: Value, carry: Value | None, base: Value, c_exp: Value) -> dict[str, Value]:
         zero = Const(0, 1) if carry is None else carry  # total + carry is 0 if every bit is the carry's
         nothing = ~flip(total, zero).any()
-        return {"base": base, "apart": subtract(base, c_exp, shape), "nothing": nothing}
+        return {"apart": subtract(base, c_exp, shape), "nothing": nothing}
 
     def limits(base: Value, apart: Value, nothing: Value, c_exp: Value) -> dict[str, Value]:
         far = apart[-1] | nothing
@@ -92,9 +94,14 @@ def place(width: int, unit: int, x_most: int, total: str, carry: str | None, tar
         less, bits = fit(field - 1, unsigned(len(field))), normalise_levels(width)
         return {"room": Mux(less[bits:].any(), most_room, less[:bits])}
 
-    names = {"total": total, "carry": carry} | ({} if x_most else {"x": None})
     return [
-        Step("distance", distance, max(2 * target.add(shape.width), target.logic(width)), binds=names),
+        Step("base", base, target.add(shape.width), binds={} if x_most else {"x": None}),
+        Step(
+            "distance",
+            distance,
+            max(target.add(shape.width), target.logic(width)),
+            binds={"total": total, "carry": carry},
+        ),
         Step("limits", limits, 2 * target.lut),
         Step("room", room, target.add(shape.width) + target.lut),
     ]
@@ -140,11 +147,12 @@ def add(width: int, total: str, carry: str | None, target: Target) -> list[Step]
     """
     low = signed(width + 2)
 
-    def lower(c_frame: Value, total: Value, carry: Value | None, c_sign: Value) -> dict[str, Value]:
-        placed = c_frame[BELOW : BELOW + width]
+    def turn(total: Value, carry: Value | None, c_sign: Value) -> dict[str, Value]:
         # -(total + carry) = ~total + ~carry
-        turned = flip(total, c_sign)
-        return {"sum_low": add_carry(placed, turned, c_sign if carry is None else c_sign ^ carry, low)}
+        return {"turned": flip(total, c_sign), "turned_carry": c_sign if carry is None else c_sign ^ carry}
+
+    def lower(c_frame: Value, turned: Value, turned_carry: Value) -> dict[str, Value]:
+        return {"sum_low": add_carry(c_frame[BELOW : BELOW + width], turned, turned_carry, low)}
 
     def upper(c_frame: Value, sum_low: Value) -> dict[str, Value]:
         # C below is unsigned and S signed: what the low part carries up is -1, 0 or 1, its top two bits
@@ -152,7 +160,8 @@ def add(width: int, total: str, carry: str | None, target: Target) -> list[Step]
         return {"frame": Cat(c_frame[:BELOW], sum_low[:width], above[: ABOVE + 1]).as_signed()}
 
     return [
-        Step("add", lower, target.lut + target.add(width), binds={"total": total, "carry": carry}),
+        Step("turn", turn, target.lut, binds={"total": total, "carry": carry}),
+        Step("add", lower, target.add(width)),
         Step("carry", upper, target.add(ABOVE)),
     ]
 

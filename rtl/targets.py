@@ -30,8 +30,8 @@ class Target:
         return levels * self.lut
 
     def mux(self, ways: int) -> float:
-        """A multiplexer of ``ways`` inputs, binary select: 4 ways are two LUT4 joined by a fixed mux."""
-        return self.lut * max(1, (max(ways - 1, 1).bit_length() + 1) // 2)
+        """A multiplexer of ``ways`` inputs, binary select: two ways a level."""
+        return self.lut * (ways - 1).bit_length()
 
     def add(self, width: int) -> float:
         """A ripple-carry adder, or a comparison, of ``width`` bits."""
@@ -42,7 +42,7 @@ class Target:
         return 1000 / mhz - self.register
 
 
-_ECP5 = {"register": 1.4, "lut": 1.05, "carry": 1.9, "carry_bit": 0.03}
+_ECP5 = {"register": 1.45, "lut": 1.1, "carry": 1.9, "carry_bit": 0.03}
 """Nanoseconds on an ECP5 of speed grade 6."""
 
 TARGETS = {
