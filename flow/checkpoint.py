@@ -77,8 +77,7 @@ class Checkpoint:
 
     def quantize(self, name: str, t: BlockTensor, deepseek: bool) -> None:
         """Put a block tensor in the place of the tensor ``name``, in DeepSeek's layout or in mxdot's."""
-        kind = _CODES.get(t.format, "U8")
-        new = {name: Tensor(kind, t.codes.view(np.int8) if kind == "I8" else t.codes)}
+        new = {name: Tensor(_CODES.get(t.format, "U8"), t.codes)}
         values = t.scale_values()
         if deepseek and values is not None:
             new[f"{name}_scale_inv"] = Tensor("F32", values)

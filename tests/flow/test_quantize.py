@@ -238,6 +238,14 @@ def test_what_is_written_in_deepseek_s_layout_is_what_it_says(run):
     np.testing.assert_array_equal(back["layer.weight"], want.dequantize())
 
 
+@pytest.mark.parametrize("shape", [(300,), (3, 70, 200)])
+def test_deepseek_s_layout_of_any_number_of_axes(run, shape):
+    np.save("x.npy", values(*shape))
+    run("x.npy", "--recipe", "deepseek", "-o", "q.safetensors")
+    run("q.safetensors", "--dequantize", "-o", "back.npy")
+    np.testing.assert_array_equal(np.load("back.npy"), recipes.deepseek(values(*shape)).dequantize())
+
+
 def test_a_scale_inv_of_another_shape_is_refused(refused, tmp_path):
     deepseek_checkpoint(tmp_path / "m.safetensors", scales_of("fp32", (3, 3)), codes_of((130, 300)))
     line = refused("m.safetensors", "--dequantize", "-o", "back.safetensors")
