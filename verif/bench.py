@@ -245,7 +245,8 @@ def _exact(manifest: Mapping[str, Any], case: Case, members: Index, c: int) -> i
             rows[0].values += row.values
             rows[0].scales += row.scales
         sides.append(rows[0])
-    return reference.dot(*sides, c, "exact", parameters["out"])
+    a, b = sides
+    return reference.dot(a, b, c, "exact", parameters["out"])
 
 
 def _call(
