@@ -32,17 +32,16 @@ def test_addend_at_every_distance_from_the_products(profile):
     """C's exponent from 40 above to 45 below the products': aligned, cut, floored, dropped."""
     row = profiles.get(profile)
     rng = np.random.default_rng(8)
-    for a_format in row.elements[:2]:
-        for b_format in row.elements[:2]:
-            rows, length = 4 * 86, 36
-            a, b = (rng.integers(0, 256, (rows, length), dtype=np.uint8) & 0xBF | 0x08 for _ in "ab")
-            keep = rng.random((rows, length)) < rng.choice([0.05, 0.5, 1], (rows, 1))
-            a = np.where(keep, a, 0)  # few products or many; zeros do not count for the alignment
-            sign = rng.integers(0, 2, rows).astype(np.uint32) << 31
-            exponent = np.repeat(np.arange(86) - 45 + 127, 4).astype(np.uint32) << 23
-            mantissa = rng.integers(0, 1 << 23, rows).astype(np.uint32)
-            mantissa[::4] = rng.choice([0, 1, 0x7FFFFF, 0x400000], 86)
-            compare(profile, a_format, b_format, a, b, (sign | exponent | mantissa).view(np.float32))
+    for a_format, b_format in (row.elements[:2], row.elements[1::-1], row.elements[1:2] * 2):
+        rows, length = 2 * 86, 36
+        a, b = (rng.integers(0, 256, (rows, length), dtype=np.uint8) & 0xBF | 0x08 for _ in "ab")
+        keep = rng.random((rows, length)) < rng.choice([0.05, 0.5, 1], (rows, 1))
+        a = np.where(keep, a, 0)  # few products or many; zeros do not count for the alignment
+        sign = rng.integers(0, 2, rows).astype(np.uint32) << 31
+        exponent = np.repeat(np.arange(86) - 45 + 127, 2).astype(np.uint32) << 23
+        mantissa = rng.integers(0, 1 << 23, rows).astype(np.uint32)
+        mantissa[::4] = rng.choice([0, 1, 0x7FFFFF, 0x400000], 43)
+        compare(profile, a_format, b_format, a, b, (sign | exponent | mantissa).view(np.float32))
 
 
 @pytest.mark.parametrize("profile", FUSED)
@@ -170,3 +169,29 @@ def test_deepseek_promotes_every_128():
     c = np.array([2.0**16], np.float32)
     assert dot(left, right, c, "hopper")[0] == 2.0**16 + 56
     assert dot(left, right, c, "deepseek")[0] == 2.0**16 + 56 + 255 * 0.125
+
+
+def test_blackwell_among_the_subnormals():
+    """Sums from 2^-155 to 2^-115, C zero or subnormal: cut at 2^-149, below it to +0."""
+    rng = np.random.default_rng(9)
+    total = np.repeat(np.arange(-155, -115), 6)
+    rows = len(total)
+    a, b = (rng.choice(np.array([0x38, 0x39, 0x3F, 0xB8, 0xBB, 0x00], np.uint8), (rows, 32)) for _ in "ab")
+    a[::2, 4:] = 0
+    scales = np.stack([127 + total // 2, 127 + total - total // 2])[:, :, None].astype(np.uint8)
+    c = rng.choice(np.array([0, 0, 0x80000000, 1, 0x80000003, 0x007FFFFF, 0x00000400], np.uint32), rows)
+    compare("blackwell", "e4m3", "e4m3", a, b, c.view(np.float32), scales)
+
+
+def test_a_group_at_two_to_the_128_is_infinite_for_good():
+    """2^128 - 2^103 and 2^128, then as much taken away: only the first is still a number."""
+    a = np.zeros((2, 64), np.uint8)
+    b = np.full((2, 64), 0x38, np.uint8)
+    a[:, 0], a[1, 1] = 0x78, 0x78  # 256, and 256 again
+    a[:, 32] = 0xF8
+    scales = np.full((2, 2, 2), 127, np.uint8)
+    scales[0], scales[1] = 0xFE - 8, 127  # 2^119 * 256 = 2^127
+    c = np.array([0, 0], np.float32)
+    compare("blackwell", "e4m3", "e4m3", a, b, c, scales)
+    left, right = (BlockTensor(part, s, "e4m3") for part, s in zip((a, b), scales, strict=True))
+    assert dot(left, right, profile="blackwell").tolist() == [0.0, np.inf]
