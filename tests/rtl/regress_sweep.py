@@ -1,4 +1,4 @@
-"""The long regression (`make regress`): all 36 pairs of formats at many lane and block counts, in Icarus.
+"""The long regression (`make regress`): all pairs of formats, and many lane and block counts, in Icarus.
 
 Not collected by `make test`. MXDOT_SEED picks other operands and stalls.
 """
@@ -15,18 +15,25 @@ from mxdot.rtl.parameters import ELEMENT_FORMATS
 Check = Callable[..., int]
 SEED = int(os.environ.get("MXDOT_SEED", "0"))
 PAIRS = [pytest.param(a, b, id=f"{a}-{b}") for a, b in product(ELEMENT_FORMATS, ELEMENT_FORMATS)]
-SHAPES = [(1, 1), (1, 32), (2, 2), (4, 20), (8, 8), (16, 32), (32, 32), (32, 128), (64, 192), (128, 128)]
+SMALL = [(1, 1), (1, 32), (4, 20)]
+LARGE = [(2, 2), (8, 8), (16, 32), (32, 32), (32, 128), (64, 192), (128, 128)]
 
 
-@pytest.mark.parametrize(("lanes", "block"), SHAPES)
+@pytest.mark.parametrize(("lanes", "block"), SMALL)
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_a_pair_and_a_shape(a: str, b: str, lanes: int, block: int, check: Check) -> None:
+    unit = DotParameters(a_format=(a,), b_format=(b,), lanes=lanes, block=block)
+    assert check(unit, rows=1200 // lanes, seed=SEED) > 0
+
+
+@pytest.mark.parametrize(("lanes", "block"), LARGE)
+@pytest.mark.parametrize(("a", "b"), [("e4m3", "e4m3"), ("e5m2", "int8"), ("e2m1", "e3m2")])
+def test_larger_shapes(a: str, b: str, lanes: int, block: int, check: Check) -> None:
     unit = DotParameters(a_format=(a,), b_format=(b,), lanes=lanes, block=block)
     assert check(unit, rows=max(60, 1200 // lanes), seed=SEED) > 0
 
 
-@pytest.mark.parametrize("scale", ["e8m0", None])
-@pytest.mark.parametrize("contexts", [1, 4])
+@pytest.mark.parametrize(("contexts", "scale"), [(1, None), (4, "e8m0")])
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_a_pair_accumulating(a: str, b: str, contexts: int, scale: str | None, check: Check) -> None:
     unit = DotParameters(
@@ -35,10 +42,9 @@ def test_a_pair_accumulating(a: str, b: str, contexts: int, scale: str | None, c
     assert check(unit, seed=SEED) > 0
 
 
-@pytest.mark.parametrize("addend", [False, True])
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_a_pair_in_the_mac(a: str, b: str, addend: bool, check: Check) -> None:
-    assert check(MacParameters(a_format=(a,), b_format=(b,), addend=addend), seed=SEED) > 0
+def test_a_pair_in_the_mac(a: str, b: str, check: Check) -> None:
+    assert check(MacParameters(a_format=(a,), b_format=(b,), addend=a <= b), seed=SEED) > 0
 
 
 @pytest.mark.parametrize("lanes", [1, 8, 128])
