@@ -66,3 +66,20 @@ def test_without_numba_there_is_numpy(monkeypatch):
         assert accelerate.kernels(1 << 40) is None
     finally:
         accelerate._compiled.cache_clear()
+
+
+def test_among_the_subnormals_with_and_without(monkeypatch):
+    """Blackwell's sums around 2^-149 and its C below 2^-126."""
+    rng = np.random.default_rng(8)
+    total = np.arange(-155, -115)
+    codes = rng.choice(np.array([0x38, 0x39, 0x3F, 0xB8, 0xBB, 0x00], np.uint8), (2, 40, 32))
+    codes[0, ::2, 4:] = 0
+    scales = np.stack([127 + total // 2, 127 + total - total // 2])[:, :, None].astype(np.uint8)
+    a, b = (BlockTensor(part, scale, "e4m3") for part, scale in zip(codes, scales, strict=True))
+    c = rng.choice(np.array([0, 0x80000000, 1, 0x80000003, 0x007FFFFF, 0x400], np.uint32), (40, 40))
+    results = []
+    for worth in (0, 1 << 60):
+        monkeypatch.setattr(accelerate, "_WORTH_COMPILING", worth)
+        results.append(matmul(a, b, c.view(np.float32), "blackwell").view(np.uint32))
+    np.testing.assert_array_equal(*results)
+    assert len(np.unique(results[0])) > 100
