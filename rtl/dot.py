@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
+from mxdot.golden.profiles import PROFILES, Fused, Promoted
 from mxdot.rtl.align import align
 from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.operand import Operand, Terms
@@ -15,6 +16,7 @@ from mxdot.rtl.product import product
 from mxdot.rtl.reduce import over_beats, tree
 from mxdot.rtl.scale import scale_steps
 from mxdot.rtl.sums import Sum, sum_steps
+from mxdot.rtl.tensor_core import tensor_core_steps
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,16 @@ class DotParameters(Parameters):
         a, b = self.elements
         terms = Terms(Operand.of(*a), Operand.of(*b), self.block)
         flags = terms.flags
-        steps = [
+        front = [
             *specials(a, b, target),
             decode("a", a, target),
             decode("b", b, target),
             *product(terms, target),
+        ]
+        if isinstance(PROFILES[self.profile].kind, Fused | Promoted):
+            return front + tensor_core_steps(self, terms)
+        steps = [
+            *front,
             *gather(flags, self.lanes, target),
             *align(terms, target),
             *tree(terms, self.lanes, target),

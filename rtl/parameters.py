@@ -9,14 +9,16 @@ from typing import Any, ClassVar, NoReturn
 from amaranth.hdl import Shape, unsigned
 from mxdot.golden import formats
 from mxdot.golden.formats import ResultFormat
-from mxdot.golden.profiles import PROFILES
+from mxdot.golden.profiles import PROFILES, Fused
 from mxdot.rtl.decode import Formats, lane_width
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
 from mxdot.rtl.targets import TARGETS, Target
 
 ELEMENT_FORMATS = tuple(formats.ELEMENTS)
-PROFILE_NAMES = ("fp32",)
+PROFILE_NAMES = ("fp32", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
 MAX_BLOCK = 4096
+MAX_GROUPS = 4
+"""Groups of a tensor core's profile in a block: each is hardware of its own."""
 DEFAULT_MHZ = 150
 
 
@@ -90,6 +92,32 @@ class Parameters:
         check_power_of_two("contexts", self.contexts, 16)
         if self.contexts != 1 and not self.accumulate:
             refuse(f"contexts must be 1 without --accumulate, not {self.contexts}")
+        self._check_profile()
+
+    def _check_profile(self) -> None:
+        """What the profile accepts, and the lengths that its groups allow."""
+        profile = PROFILES[self.profile]
+        of = f"for profile {self.profile}"
+        if self.unit == "mac" and not profile.mac:
+            names = ", ".join(name for name in PROFILE_NAMES if PROFILES[name].mac)
+            refuse(f"profile must be one of {names} for the mac, not {self.profile!r}")
+        for name, formats_of in (("a_format", self.a_format), ("b_format", self.b_format)):
+            for one in formats_of:
+                if one not in profile.elements:
+                    refuse(f"{name} must be one of {', '.join(profile.elements)} {of}, not {one!r}")
+        if self.scale not in profile.scales:
+            allowed = ", ".join(s or "none" for s in profile.scales if s != "fp32")
+            refuse(f"scale must be one of {allowed} {of}, not {self.scale or 'none'!r}")
+        if profile.block not in (None, self.block):
+            refuse(f"block must be {profile.block} {of}, not {self.block}")
+        if isinstance(profile.kind, Fused):
+            group, most = profile.kind.group, profile.kind.group * MAX_GROUPS
+            if self.accumulate and self.block % group:
+                refuse(f"block must be a multiple of {group} {of} with --accumulate, not {self.block}")
+            if self.block > most:
+                refuse(
+                    f"block must be at most {most} {of}, not {self.block}; --accumulate adds up longer ones"
+                )
 
     @staticmethod
     def _check_field(name: str, value: Any, default: Any, choices: tuple[Any, ...] | None) -> None:

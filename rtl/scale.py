@@ -79,26 +79,26 @@ def settle(total: Sum, target: Target) -> Step:
 
 def times(name: str, side: str, width: int, bits: int, target: Target) -> list[Step]:
     """``scaled_<side>``: the signed value ``name`` times the ``bits`` bits of ``by_<side>``, row by row."""
-    steps = []
-    for bit in range(bits):
-        shape = signed(width + bit + 1)
-        steps.append(
-            Step(
-                f"times_{side}{bit}",
-                _row(bit, shape, f"scaled_{side}" if bit == bits - 1 else f"row_{side}{bit}"),
-                target.lut + target.add(width + 1),
-                binds={"value": name, "by": f"by_{side}", "low": f"row_{side}{bit - 1}" if bit else None},
-            )
-        )
+
+    def gate(value: Value, by: Value) -> dict[str, Value]:
+        rows = enumerate(by)
+        return {f"row_{side}{bit}": fit(Mux(gate, value, 0), signed(width)) for bit, gate in rows}
+
+    steps = [Step(f"gate_{side}", gate, target.lut, binds={"value": name, "by": f"by_{side}"})]
+    for bit in range(1, bits):
+        low = f"row_{side}0" if bit == 1 else f"times_{side}{bit - 1}"
+        result = f"scaled_{side}" if bit == bits - 1 else f"times_{side}{bit}"
+        row = _row(bit, signed(width + bit + 1), result)
+        names = {"low": low, "high": f"row_{side}{bit}"}
+        steps.append(Step(f"times_{side}{bit}", row, target.add(width + 1), binds=names))
     return steps
 
 
 def _row(bit: int, shape: Shape, result: str) -> Callable[..., dict[str, Value]]:
-    def row(value: Value, by: Value, low: Value | None) -> dict[str, Value]:
-        gated = fit(Mux(by[bit], value, 0), signed(len(value)))
-        if low is None:
-            return {result: fit(gated, shape)}
-        high = add_carry(low[bit:].as_signed(), gated, None, signed(shape.width - bit))
-        return {result: Cat(low[:bit], high).as_signed()}
+    """low + high * 2^bit; the low bits, which no carry reaches, stay outside the adder."""
+
+    def row(low: Value, high: Value) -> dict[str, Value]:
+        above = add_carry(low[bit:].as_signed(), high, None, signed(shape.width - bit))
+        return {result: Cat(low[:bit], above).as_signed()}
 
     return row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from amaranth.hdl import Const, Shape, Value
@@ -11,6 +11,7 @@ from mxdot.rtl import binary32
 from mxdot.rtl.accumulate import accumulator
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
+from mxdot.rtl.targets import Target
 
 FP32 = formats.result("fp32")
 
@@ -40,26 +41,40 @@ def sum_steps(parameters: Parameters, total: Sum) -> list[Step]:
 
     A narrower result is rounded once, from the exact sum.
     """
-    target, out, kept = parameters.device, parameters.result, FP32
+    target, out = parameters.device, parameters.result
+    steps = [binary32.unpack(target), *fused_add(total, bool(parameters.scale), target)]
+    last = binary32.round_even(out, parameters.nan_code, target)
+    if out == FP32 or not parameters.accumulate:
+        return around(parameters, [*steps, *last])
+    return around(parameters, [*steps, *binary32.round_even(FP32, FP32.nan, target, "sum")], last)
+
+
+def fused_add(total: Sum, scaled: bool, target: Target) -> list[Step]:
+    """The exact sum of an unpacked C and S, normalised: what `binary32.round_even` reads."""
     width = total.shape.width
     flags: dict[str, str | None] = {f: total.flags.get(f) for f in ("nan", "pinf", "ninf")}
-    flags["scale_nan"] = "scale_nan" if parameters.scale else None
-    end = [
-        binary32.unpack(target),
+    flags["scale_nan"] = "scale_nan" if scaled else None
+    return [
         binary32.verdict(flags, target),
         *binary32.place(width, total.unit, total.x_most, total.total, total.carry, target),
         *binary32.shift_right(width, target),
         *binary32.add(width, total.total, total.carry, target),
         *binary32.normalise(width, target),
         binary32.lower(target),
-        *binary32.round_even(out, parameters.nan_code, target),
     ]
+
+
+def around(parameters: Parameters, steps: list[Step], after: Iterable[Step] = ()) -> list[Step]:
+    """``steps`` lead from ``addend`` to ``result``, or to ``sum`` where a narrower result comes ``after``.
+
+    The addend is c; or the sum is kept inside, from c on.
+    """
     if parameters.accumulate:
-        recall, store = accumulator(parameters.contexts, parameters.addend, out == kept, target)
-        inside = [] if out == kept else binary32.round_even(kept, kept.nan, target, "sum")
-        return [recall, *end, *inside, store]
+        whole = parameters.result == FP32
+        recall, store = accumulator(parameters.contexts, parameters.addend, whole, parameters.device)
+        return [recall, *steps, store, *after]
 
     def addend(c: Value | None) -> dict[str, Value]:
         return {"addend": Const(0, 32) if c is None else c}
 
-    return [Step("addend", addend, binds={} if parameters.addend else {"c": None}), *end]
+    return [Step("addend", addend, binds={} if parameters.addend else {"c": None}), *steps, *after]

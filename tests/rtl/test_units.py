@@ -53,7 +53,10 @@ def refusal(make: Callable[[], object], kind: type[Exception] = ValueError) -> s
             "b_format must be one format, or several that differ and are not int8, not 'e4m3,e4m3'",
         ),
         ({"scale": "fp32"}, "scale must be one of e8m0, ue4m3, none, not 'fp32'"),
-        ({"profile": "hopper"}, "profile must be one of fp32, not 'hopper'"),
+        (
+            {"profile": "rubin"},
+            "profile must be one of fp32, hopper, ada, blackwell, blackwell-mma, deepseek, not 'rubin'",
+        ),
         ({"out": "fp8"}, "out must be one of fp32, bf16, fp16, not 'fp8'"),
         ({"contexts": 2}, "contexts must be 1 without --accumulate, not 2"),
         (
