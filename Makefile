@@ -21,7 +21,7 @@ main: setup  ## the digits network through golden model and simulated hardware, 
 	$(VENV)/mxdot synth dot -o $(OUT)/dot.v --seeds $(SEEDS)
 
 test: lint  ## lint, types and all tests
-	$(VENV)/pytest -n $(JOBS)
+	OPENBLAS_NUM_THREADS=1 $(VENV)/pytest -n $(JOBS)  # threads of BLAS would fight the parallel tests
 
 lint: setup  ## ruff and mypy
 	$(VENV)/ruff check .
