@@ -20,6 +20,7 @@ from mxdot.rtl.mac import MacParameters
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import ELEMENT_FORMATS, Parameters
 from mxdot.rtl.pipeline import Pipeline, Step
+from mxdot.rtl.targets import TARGETS
 from mxdot.rtl.yosys import to_verilog
 
 ELEMENTS = ", ".join(ELEMENT_FORMATS)
@@ -63,7 +64,7 @@ def refusal(make: Callable[[], object], kind: type[Exception] = ValueError) -> s
             {"contexts": 3, "accumulate": True},
             "contexts must be a power of two from 1 to 16, not 3",
         ),
-        ({"target": "abacus"}, "target must be one of generic, not 'abacus'"),
+        ({"target": "abacus"}, f"target must be one of {', '.join(TARGETS)}, not 'abacus'"),
         ({"mhz": 0}, "mhz must be at least 1, not 0"),
         ({"stages": -1}, "stages must be at least 1, not -1"),
     ],
