@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 
 from mxdot.rtl.dot import DotParameters
+from mxdot.rtl.parameters import PROFILE_NAMES
 
 
 def test_formats(mxdot):
@@ -27,7 +28,7 @@ def test_every_code_of_a_format(mxdot):
 
 def test_profiles(mxdot):
     rows = {row["name"]: row for row in json.loads(mxdot("profiles", "--json").stdout)}
-    assert rows["fp32"]["in_hardware"] and not rows["hopper"]["in_hardware"]
+    assert {name for name, row in rows.items() if row["in_hardware"]} == set(PROFILE_NAMES)
     # 126 products of 2^-8 are lost beside 256 where 13 fraction bits are kept.
     assert rows["exact"]["example"]["result"] == rows["exact"]["example"]["exactly"] == 126 / 256
     assert rows["hopper"]["example"]["result"] == 0
