@@ -72,7 +72,7 @@ def around(parameters: Parameters, steps: list[Step], after: Iterable[Step] = ()
     if parameters.accumulate:
         whole = parameters.result == FP32
         recall, store = accumulator(parameters.contexts, parameters.addend, whole, parameters.device)
-        return [recall, *steps, store, *after]
+        return [*recall, *steps, store, *after]
 
     def addend(c: Value | None) -> dict[str, Value]:
         return {"addend": Const(0, 32) if c is None else c}
