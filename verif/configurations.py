@@ -36,6 +36,8 @@ DEPTHS: dict[str, dict[str, int]] = {
 # Run-time formats, three and two of them.
 MIXES = (("e4m3", "e5m2", "e2m1"), ("e2m3", "e3m2"))
 
+TRIES = 300  # draws before a profile is given up: no draw may suit the unit
+
 Pairs = set[tuple[tuple[str, Any], tuple[str, Any]]]
 
 
@@ -81,13 +83,23 @@ def parameters(unit: str, chosen: dict[str, Any]) -> Parameters | None:
 
 
 def random(unit: str, seed: int) -> Iterator[tuple[Parameters, dict[str, Any]]]:
-    """Endless random parameter sets that the unit accepts, with the choice that gave each."""
+    """Endless random parameter sets that the unit accepts, with the choice that gave each.
+
+    The profile is drawn first and then kept for some tries: otherwise those that accept little would be rare.
+    """
     rng, options = np.random.default_rng([seed, 0x726E64]), values(unit)
+    profiles = list(options["profile"])
     while True:
-        chosen = {name: some[int(rng.integers(len(some)))] for name, some in options.items()}
-        made = parameters(unit, chosen)
-        if made is not None:
-            yield made, chosen
+        profile = profiles[int(rng.integers(len(profiles)))]
+        for _ in range(TRIES):
+            chosen = {name: some[int(rng.integers(len(some)))] for name, some in options.items()}
+            chosen["profile"] = profile
+            made = parameters(unit, chosen)
+            if made is not None:
+                yield made, chosen
+                break
+        else:
+            profiles.remove(profile)
 
 
 def pairs(chosen: dict[str, Any]) -> Pairs:

@@ -1,6 +1,6 @@
 """A sample of the exhaustive runs (`make regress` has all), and the choice of parameter sets."""
 
-from itertools import combinations, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +48,20 @@ def test_one_wrong_product_among_all_is_found(tmp_path: Path) -> None:
     assert found[0] == "1 of 256 results differ; the first is 121:" and "a e2m1 codes  07" in found[1]
 
 
-def test_parameter_sets_cover_every_pair_of_option_values() -> None:
-    options = configurations.values("mac")
+@pytest.mark.parametrize("unit", configurations.UNITS)
+def test_parameter_sets_cover_the_pairs_that_other_random_ones_have(unit: str) -> None:
+    options = configurations.values(unit)
     depths = {(d["mhz"], d.get("stages")): name for name, d in configurations.DEPTHS.items()}
-    sets = configurations.pairwise("mac")
-    seen = set()
-    for made in sets:
-        chosen = {name: getattr(made, name, depths[made.mhz, made.stages]) for name in options}
-        seen |= configurations.pairs(chosen)
-    pairs = {
-        ((one, x), (other, y))
-        for one, other in combinations(sorted(options), 2)
-        if (one, other) != ("a_format", "b_format")
-        for x in options[one]
-        for y in options[other]
-    }
-    assert len(sets) < 80 and pairs == seen
+    covered = set()
+    for made in (sets := configurations.pairwise(unit)):
+        derived = {"depth": depths[made.mhz, made.stages], "beats": made.block // made.lanes}
+        covered |= configurations.pairs(
+            {name: derived.get(name, getattr(made, name, None)) for name in options}
+        )
+    others = [chosen for _, chosen in islice(configurations.random(unit, 99), 200)]
+    asked = set().union(*(configurations.pairs(chosen) for chosen in others))
+    assert len(asked) > 100 and len(asked & covered) > 0.95 * len(asked)
+    assert len(sets) < 120 and {made.profile for made in sets} == {chosen["profile"] for chosen in others}
 
 
 def test_random_parameter_sets_repeat_by_seed() -> None:
