@@ -84,6 +84,8 @@ def test_interrupt_ends_the_tools_at_once(pipe, mxdot):
         cwd=mxdot.folder,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell that runs the tests in the background has them ignore SIGINT, and their children after them
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     logs = mxdot.folder / "build/synth"
     for _ in range(600):
