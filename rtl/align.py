@@ -7,15 +7,36 @@ tree (`reduce`): so a sign costs neither an adder nor, in the last level of the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value
 from mxdot.rtl.bits import fit, flip
-from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
+LEVELS = 4
+"""Levels of a shift in one step."""
 
-def fine_bits(terms: Terms) -> int:
+
+class Placed(Protocol):
+    """What is put in its place: a significand, the largest exponent, low bits that are always zero."""
+
+    @property
+    def significand(self) -> Shape: ...
+
+    @property
+    def exponents(self) -> int: ...
+
+    @property
+    def signs(self) -> bool: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    def sum(self, count: int) -> Shape: ...
+
+
+def fine_bits(terms: Placed) -> int:
     """Exponent bits of the fine shift.
 
     2^bits is the chunk of the coarse one. A shifted product then fits two chunks, so a bit of the result has
@@ -24,7 +45,7 @@ def fine_bits(terms: Terms) -> int:
     return (terms.significand.width - 2).bit_length()
 
 
-def align(terms: Terms, target: Target) -> list[Step]:
+def align(terms: Placed, target: Target) -> list[Step]:
     """Reads ``product``, ``exponent``, ``sign``; gives ``term``, of shape ``terms.sum(1)``, unit 2^terms.lsb.
 
     term = product << exponent without the bits that are always zero, complemented where ``sign``.
@@ -34,32 +55,49 @@ def align(terms: Terms, target: Target) -> list[Step]:
         return [Step("align", lambda product: {"term": [fit(p, shape) for p in product]})]
     bits = fine_bits(terms)
     signs = {} if terms.signs else {"sign": None}
+    first: list[Step] = []
+    moved: dict[str, str | None] = {}
+    start = max(0, bits - LEVELS)
+    if start:
+        first = [Step("finer", _finer(terms, start), target.lut * start)]
+        moved = {"product": "finer"}
     return [
-        Step("fine", _fine(terms, bits), target.lut * bits, binds=signs),
+        *first,
+        Step("fine", _fine(terms, start, bits), target.lut * (bits - start), binds=moved | signs),
         Step("select", _select(terms, bits), target.lut, binds=signs),
         Step("coarse", _coarse(terms, bits), target.lut),
     ]
 
 
-def _places(terms: Terms, bits: int) -> int:
+def _places(terms: Placed, bits: int) -> int:
     """How many chunks the low end of a word can start at."""
     return (terms.exponents >> bits) + 1
 
 
-def _fine(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
+def _finer(terms: Placed, bits: int) -> Callable[..., dict[str, list[Value]]]:
+    """The low bits of a fine shift that is too deep for one step."""
+    shape = Shape(terms.significand.width + (1 << bits) - 1, terms.significand.signed)
+
+    def finer(product: list[Value], exponent: list[Value]) -> dict[str, list[Value]]:
+        return {"finer": [fit(p << e[:bits], shape) for p, e in zip(product, exponent, strict=True)]}
+
+    return finer
+
+
+def _fine(terms: Placed, start: int, bits: int) -> Callable[..., dict[str, list[Value]]]:
     shape = Shape(2 << bits, terms.significand.signed)
 
     def fine(product: list[Value], exponent: list[Value], sign: list[Value] | None) -> dict[str, list[Value]]:
         words = []
         for lane, (p, e) in enumerate(zip(product, exponent, strict=True)):
-            word = fit(p << e[:bits], shape)
+            word = fit(p << Cat(Const(0, start), e[start:bits]) if start else p << e[:bits], shape)
             words.append(word if sign is None else flip(word, sign[lane]))
         return {"fine": words}
 
     return fine
 
 
-def _select(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
+def _select(terms: Placed, bits: int) -> Callable[..., dict[str, list[Value]]]:
     """For each chunk of the result two bits: the word's low or high chunk, by ``high``, if ``moved``; else
     the fill, ``high`` itself. The first chunk can only be the word's low one, the last its high one.
     """
@@ -84,7 +122,7 @@ def _select(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
     return select
 
 
-def _coarse(terms: Terms, bits: int) -> Callable[..., dict[str, list[Value]]]:
+def _coarse(terms: Placed, bits: int) -> Callable[..., dict[str, list[Value]]]:
     places, chunk, shape = _places(terms, bits), 1 << bits, terms.sum(1)
 
     def coarse(fine: list[Value], moved: list[Value], high: list[Value]) -> dict[str, list[Value]]:

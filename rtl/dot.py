@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
-from mxdot.golden.profiles import PROFILES, Fused, Promoted
+from mxdot.golden.profiles import PROFILES, Exact, Fused, Promoted
 from mxdot.rtl.align import align
 from mxdot.rtl.decode import decode, gather, specials
+from mxdot.rtl.exact import exact_steps
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
@@ -58,4 +59,6 @@ class DotParameters(Parameters):
         if self.scale:
             scaling, total = scale_steps(SCALES[self.scale], total, target)
             steps += scaling
+        if self.accumulate and isinstance(PROFILES[self.profile].kind, Exact):
+            return steps + exact_steps(self, total)
         return steps + sum_steps(self, total)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from amaranth.hdl import Value, signed
+from mxdot.golden.profiles import PROFILES, Exact
 from mxdot.rtl.bits import fit, flip
 from mxdot.rtl.decode import decode, gather, specials
+from mxdot.rtl.exact import exact_steps
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
@@ -53,6 +55,7 @@ class MacParameters(Parameters):
             "carry" if terms.signs else None,
             terms.flags,
         )
+        end = exact_steps if isinstance(PROFILES[self.profile].kind, Exact) else sum_steps
         return [
             *specials(a, b, target),
             *gather(terms.flags, 1, target),
@@ -60,5 +63,5 @@ class MacParameters(Parameters):
             decode("b", b, target),
             *product(terms, target),
             Step("alone", alone, binds=absent),
-            *sum_steps(self, total.scaled(0, terms.exponents)),
+            *end(self, total.scaled(0, terms.exponents)),
         ]

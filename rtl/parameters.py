@@ -9,17 +9,18 @@ from typing import Any, ClassVar, NoReturn
 from amaranth.hdl import Shape, unsigned
 from mxdot.golden import formats
 from mxdot.golden.formats import ResultFormat
-from mxdot.golden.profiles import PROFILES, Fused
+from mxdot.golden.profiles import PROFILES, Exact, Fused
 from mxdot.rtl.decode import Formats, lane_width
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
 from mxdot.rtl.targets import TARGETS, Target
 
 ELEMENT_FORMATS = tuple(formats.ELEMENTS)
-PROFILE_NAMES = ("fp32", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
+PROFILE_NAMES = ("fp32", "exact", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
 MAX_BLOCK = 4096
 MAX_GROUPS = 4
 """Groups of a tensor core's profile in a block: each is hardware of its own."""
 DEFAULT_MHZ = 150
+DEFAULT_BLOCKS, MOST_BLOCKS = 1024, 1 << 20
 
 
 def option(default: Any, text: str, **metadata: Any) -> Any:
@@ -63,7 +64,9 @@ class Parameters:
     out: str = option("fp32", "format of the result", choices=tuple(formats.RESULTS))
     accumulate: bool = option(False, "keep the sum inside until a block is marked last")
     contexts: int = option(1, "independent sums that may interleave (with --accumulate)", metavar="N")
-    max_blocks: int | None = field(default=None, init=False)
+    max_blocks: int | None = option(
+        None, f"blocks that a sum of profile exact can hold: {DEFAULT_BLOCKS} if not given", metavar="N"
+    )
     addend: bool = option(True, "an FP32 addend c on the input", flag="--addend/--no-addend")
     target: str = option("generic", "device to write Verilog for", choices=tuple(TARGETS))
     mhz: int | None = option(None, f"clock to cut for: {DEFAULT_MHZ} if no --stages is given", metavar="MHZ")
@@ -93,6 +96,13 @@ class Parameters:
         if self.contexts != 1 and not self.accumulate:
             refuse(f"contexts must be 1 without --accumulate, not {self.contexts}")
         self._check_profile()
+        kept = isinstance(PROFILES[self.profile].kind, Exact) and self.accumulate
+        if self.max_blocks is not None and not kept:
+            refuse(f"max_blocks is for profile exact with --accumulate, not {self.max_blocks}")
+        if kept and self.max_blocks is None:
+            object.__setattr__(self, "max_blocks", DEFAULT_BLOCKS)
+        if kept and self.max_blocks not in range(1, MOST_BLOCKS + 1):
+            refuse(f"max_blocks must be from 1 to {MOST_BLOCKS}, not {self.max_blocks}")
 
     def _check_profile(self) -> None:
         """What the profile accepts, and the lengths that its groups allow."""

@@ -42,18 +42,18 @@ def sum_steps(parameters: Parameters, total: Sum) -> list[Step]:
     A narrower result is rounded once, from the exact sum.
     """
     target, out = parameters.device, parameters.result
-    steps = [binary32.unpack(target), *fused_add(total, bool(parameters.scale), target)]
+    steps = [binary32.unpack(target), *fused_add(total, "scale_nan" if parameters.scale else None, target)]
     last = binary32.round_even(out, parameters.nan_code, target)
     if out == FP32 or not parameters.accumulate:
         return around(parameters, [*steps, *last])
     return around(parameters, [*steps, *binary32.round_even(FP32, FP32.nan, target, "sum")], last)
 
 
-def fused_add(total: Sum, scaled: bool, target: Target) -> list[Step]:
+def fused_add(total: Sum, scale_nan: str | None, target: Target) -> list[Step]:
     """The exact sum of an unpacked C and S, normalised: what `binary32.round_even` reads."""
     width = total.shape.width
     flags: dict[str, str | None] = {f: total.flags.get(f) for f in ("nan", "pinf", "ninf")}
-    flags["scale_nan"] = "scale_nan" if scaled else None
+    flags["scale_nan"] = scale_nan
     return [
         binary32.verdict(flags, target),
         *binary32.place(width, total.unit, total.x_most, total.total, total.carry, target),

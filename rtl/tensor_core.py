@@ -258,7 +258,7 @@ def promote(
         Step("operand", operand, target.add(bits), binds={**partial, **x}),
         *(
             replace(step, binds={"x": "part_x", **step.binds})
-            for step in fused_add(total, bool(most), target)
+            for step in fused_add(total, "scale_nan" if most else None, target)
         ),
         *binary32.round_even(FP32, PROFILES[parameters.profile].nan_code(FP32), target, kept),
     ]

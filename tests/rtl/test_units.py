@@ -18,7 +18,7 @@ from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.emit import generate
 from mxdot.rtl.mac import MacParameters
 from mxdot.rtl.operand import Operand, Terms
-from mxdot.rtl.parameters import ELEMENT_FORMATS, Parameters
+from mxdot.rtl.parameters import ELEMENT_FORMATS, PROFILE_NAMES, Parameters
 from mxdot.rtl.pipeline import Pipeline, Step
 from mxdot.rtl.targets import TARGETS
 from mxdot.rtl.yosys import to_verilog
@@ -56,7 +56,7 @@ def refusal(make: Callable[[], object], kind: type[Exception] = ValueError) -> s
         ({"scale": "fp32"}, "scale must be one of e8m0, ue4m3, none, not 'fp32'"),
         (
             {"profile": "rubin"},
-            "profile must be one of fp32, hopper, ada, blackwell, blackwell-mma, deepseek, not 'rubin'",
+            f"profile must be one of {', '.join(PROFILE_NAMES)}, not 'rubin'",
         ),
         ({"out": "fp8"}, "out must be one of fp32, bf16, fp16, not 'fp8'"),
         ({"contexts": 2}, "contexts must be 1 without --accumulate, not 2"),
@@ -88,7 +88,7 @@ def test_a_value_of_the_wrong_type_is_named(options: Any, words: str) -> None:
 
 
 def test_what_the_mac_has_no_choice_in_it_does_not_take() -> None:
-    for name in ("lanes", "block", "scale", "accumulate", "max_blocks"):
+    for name in ("lanes", "block", "scale", "accumulate"):
         assert name in refusal(lambda name=name: MacParameters(**{name: 1}), TypeError)
     assert refusal(lambda: MacParameters(contexts=5)) == "contexts must be a power of two from 1 to 16, not 5"
 

@@ -1,0 +1,248 @@
+"""Profile exact, the sum kept inside: a fixed-point register that holds every bit of every block.
+
+The register covers all that X * S can be, with guard bits for the stated number of blocks. It is cut into
+segments; the carry out of a segment waits a block before it enters the next one, so that a block is taken
+every cycle however long the register is. What leaves with a sum's last block is settled in steps of the
+pipeline while the next sum begins; C joins there, within the same single rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from mxdot.rtl import binary32
+from mxdot.rtl.align import align
+from mxdot.rtl.bits import add_carry, fit, flip
+from mxdot.rtl.parameters import Parameters
+from mxdot.rtl.pipeline import Named, Step
+from mxdot.rtl.sums import FP32, Sum, fused_add
+from mxdot.rtl.targets import Target
+from mxdot.rtl.tensor_core import tagged
+
+SEGMENT = 64
+"""Bits of a segment, one carry chain; half of that where it follows a choice among contexts."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What `align` needs to know to place one signed number of ``bits`` bits: no signs apart, no lanes."""
+
+    bits: int
+    exponents: int
+    signs: bool = False
+    dropped: int = 0
+
+    @property
+    def significand(self) -> Shape:
+        """Of the number."""
+        return signed(self.bits)
+
+    def sum(self, count: int) -> Shape:
+        """Of the number in its place."""
+        return signed(self.bits + self.exponents)
+
+
+def exact_steps(parameters: Parameters, total: Sum) -> list[Step]:
+    """result = RNE(c + sum of all blocks' S * 2^x)."""
+    assert parameters.max_blocks is not None
+    target, grid = parameters.device, Grid(total.shape.width, total.x_most)
+    width = grid.sum(1).width + (parameters.max_blocks - 1).bit_length()
+    register = Register(parameters, total, width)
+    flags = {flag: f"sum_{flag}" for flag in register.flags}
+    whole = Sum("settled_sum", signed(width), total.unit, None, flags)
+    steps = [
+        *placed("block", total.total, total.carry, "x" if total.x_most else None, grid, target),
+        register.step(),
+        binary32.unpack(target),
+    ]
+    if whole.unit <= FP32.lsb and whole.unit + width - 1 > binary32.BIAS + 1:  # the register has room for C
+        place_c = c_on_grid(total.unit, target)
+        return [*steps, *place_c, *register.settle(True, target), *rounded(parameters, whole)]
+    return [
+        *steps,
+        *register.settle(False, target),
+        *fused_add(whole, flags.get("scale_nan"), target),
+        *binary32.round_even(parameters.result, parameters.nan_code, target),
+    ]
+
+
+def placed(name: str, total: str, carry: str | None, x: str | None, grid: Grid, target: Target) -> list[Step]:
+    """``<name>_term``: (total + carry) << x."""
+
+    def whole(total: Value, carry: Value | None, x: Value | None) -> dict[str, Named]:
+        value = total if carry is None else add_carry(total, Const(0, 1), carry, grid.significand)
+        found: dict[str, Named] = {f"{name}_value": [fit(value, grid.significand)]}
+        return found if x is None else found | {f"{name}_by": [x]}
+
+    outer: dict[str, str | None] = {"product": f"{name}_value", "exponent": f"{name}_by", "sign": None}
+    return [
+        Step(f"{name}_whole", whole, target.add(grid.bits), binds={"total": total, "carry": carry, "x": x}),
+        *tagged(align(grid, target), f"_of_{name}", outer),
+    ]
+
+
+class Register:
+    """The register and what is kept beside it, of each context: flags, and C as given with a first block."""
+
+    def __init__(self, parameters: Parameters, total: Sum, width: int):
+        self.parameters, self.total, self.width = parameters, total, width
+        most = SEGMENT if parameters.contexts == 1 else SEGMENT // 2
+        self.sizes = [min(most, width - at) for at in range(0, width, most)]
+        self.flags = [*total.flags, *(["scale_nan"] if parameters.scale else [])]
+
+    def step(self) -> Step:
+        """Gives the segments ``part`` and the carries into them, ``pending``; ``addend``; ``sum_<flag>``."""
+        contexts, addend = self.parameters.contexts, self.parameters.addend
+        parts = [
+            Array(Signal(size, name=f"part_{at}_{n}") for n in range(contexts))
+            for at, size in enumerate(self.sizes)
+        ]
+        carries = [
+            Array(Signal(name=f"pending_{at}_{n}") for n in range(contexts)) for at in range(len(self.sizes))
+        ]
+        held = {f: Array(Signal(name=f"held_{f}_{n}") for n in range(contexts)) for f in self.flags}
+        first = Array(Signal(name=f"first_{n}", init=1) for n in range(contexts))
+        given = Array(Signal(32, name=f"given_{n}", reset_less=True) for n in range(contexts))
+
+        def accumulate(
+            m: Module,
+            fire: Value,
+            term: list[Value],
+            last: Value,
+            c: Value | None,
+            context: Value | None,
+            nan: Value | None,
+            pinf: Value | None,
+            ninf: Value | None,
+            scale_nan: Value | None,
+        ) -> dict[str, Named]:
+            at = 0 if context is None else context
+            block, sums, begin = fit(term[0], signed(self.width)), [], 0
+            for part, carry, size in zip(parts, carries, self.sizes, strict=True):
+                piece = block[begin : begin + size]
+                sums.append(add_carry(part[at], piece, carry[at], unsigned(size + 1)))
+                begin += size
+            pending = [Const(0, 1), *(s[-1] for s in sums[:-1])]
+            now = {"nan": nan, "pinf": pinf, "ninf": ninf, "scale_nan": scale_nan}
+            flags = {f: held[f][at] | now[f] for f in self.flags}
+            start = Const(0, 32) if c is None else Mux(first[at], c, given[at])
+            with m.If(fire):
+                for part, carry, value, out in zip(parts, carries, sums, pending, strict=True):
+                    m.d.sync += [part[at].eq(Mux(last, 0, value[:-1])), carry[at].eq(out & ~last)]
+                m.d.sync += [held[f][at].eq(flags[f] & ~last) for f in self.flags]
+                m.d.sync += first[at].eq(last)
+                if c is not None:
+                    m.d.sync += given[at].eq(start)
+            found: dict[str, Named] = {"part": [s[:-1] for s in sums], "pending": pending}
+            return found | {f"sum_{f}": v for f, v in flags.items()} | {"addend": start, "keep": last}
+
+        binds: dict[str, str | None] = {
+            "term": "term_of_block",
+            "scale_nan": None,
+            "context": None,
+            "c": None,
+        }
+        binds |= {flag: self.total.flags.get(flag) for flag in ("nan", "pinf", "ninf")}
+        binds |= {"scale_nan": "scale_nan"} if self.parameters.scale else {}
+        binds |= {"context": "context"} if contexts > 1 else {}
+        binds |= {"c": "c"} if addend else {}
+        target = self.parameters.device
+        return Step("register", accumulate, target.add(max(self.sizes)) + target.mux(contexts), binds=binds)
+
+    def settle(self, with_c: bool, target: Target) -> list[Step]:
+        """``settled_sum``: the segments' carries, and C where it is on the grid, added in."""
+        sizes, add = self.sizes, target.add(max(self.sizes) + 1)
+
+        def meet(part: list[Value], c_term: list[Value] | None) -> dict[str, Named]:
+            if c_term is None:
+                return {"met": part, "more": [Const(0, 1) for _ in part]}
+            c, sums, begin = fit(c_term[0], signed(self.width)), [], 0
+            for value, size in zip(part, sizes, strict=True):
+                sums.append(add_carry(value, c[begin : begin + size], None, unsigned(size + 1)))
+                begin += size
+            return {"met": [s[:-1] for s in sums], "more": [Const(0, 1), *(s[-1] for s in sums[:-1])]}
+
+        def enter(met: list[Value], more: list[Value], pending: list[Value]) -> dict[str, Named]:
+            rows = zip(met, more, pending, sizes, strict=True)
+            sums = [add_carry(value, x, y, unsigned(size + 1)) for value, x, y, size in rows]
+            return {"entered": [s[:-1] for s in sums], "over": Cat(*(s[-1] for s in sums))}
+
+        def full(entered: list[Value]) -> dict[str, Named]:
+            return {"ones": Cat(*(value.all() for value in entered))}
+
+        def ahead(ones: Value, over: Value) -> dict[str, Named]:
+            # as in an adder: a segment of ones passes a carry on, one that ran over makes one
+            either = ones | over
+            return {"entering": ((either + over) ^ either ^ over)[: len(over)]}
+
+        def finish(entered: list[Value], entering: Value) -> dict[str, Value]:
+            sums = [
+                fit(value + carry, unsigned(len(value)))
+                for value, carry in zip(entered, entering, strict=True)
+            ]
+            return {"settled_sum": Cat(*sums).as_signed()}
+
+        def alone(part: list[Value]) -> dict[str, Value]:
+            return {"settled_sum": part[0].as_signed()}
+
+        if len(sizes) == 1:
+            return [Step("settled", alone)]
+        return [
+            Step("meet", meet, add if with_c else 0.0, binds={"c_term": "term_of_c" if with_c else None}),
+            Step("enter", enter, add),
+            Step("full", full, target.logic(SEGMENT)),
+            Step("ahead", ahead, 2 * target.lut + target.add(len(sizes))),
+            Step("settled", finish, add),
+        ]
+
+
+def c_on_grid(unit: int, target: Target) -> list[Step]:
+    """``term_of_c``: C in units of 2^unit."""
+    base = -150 - unit  # c = c_sig * 2^(c_exp - 150)
+    grid = Grid(binary32.PRECISION + 1, 254 + base)
+
+    def number(c_sig: Value, c_sign: Value, c_exp: Value) -> dict[str, Value]:
+        turned = flip(fit(c_sig, signed(binary32.PRECISION + 1)), c_sign)
+        by = fit(c_exp + base, unsigned(grid.exponents.bit_length()))
+        return {"c_turned": turned, "c_up": by}
+
+    return [
+        Step("c_number", number, target.add(10)),
+        *placed("c", "c_turned", "c_sign", "c_up", grid, target),
+    ]
+
+
+def rounded(parameters: Parameters, whole: Sum) -> list[Step]:
+    """The settled sum, C in it, normalised and rounded: it is the frame of `binary32`."""
+    target, bits = parameters.device, whole.shape.width - 1
+    width = bits - binary32.frame_bits(0)
+    flags: dict[str, str | None] = {f: whole.flags.get(f) for f in ("nan", "pinf", "ninf", "scale_nan")}
+    levels, field = binary32.normalise_levels(width), whole.unit + bits - 1 + binary32.BIAS
+
+    def frame(settled: Value) -> dict[str, Value]:
+        most = (1 << levels) - 1
+        return {
+            "frame": settled,
+            "c_sticky": Const(0, 1),
+            "room": Const(min(max(field - 1, 0), most), levels),
+            "field": Const(field, max(field.bit_length(), 9)),
+            "c_sign": Const(0, 1),
+        }
+
+    inner = [
+        Step("frame", frame, binds={"settled": "settled_sum"}),
+        *binary32.normalise(width, target),
+        binary32.lower(target),
+        *binary32.round_even(parameters.result, parameters.nan_code, target),
+    ]
+    seen = {name: name for name in ("settled_sum", "is_nan", "is_inf", "inf_sign")}
+
+    def result(value: Value) -> dict[str, Value]:
+        return {"result": value}
+
+    return [
+        binary32.verdict(flags, target),
+        *tagged(inner, "_sum", seen),
+        Step("result", result, binds={"value": "result_sum"}),
+    ]
