@@ -19,7 +19,9 @@ UNITS: dict[str, Parameters] = {
         a_format=("e3m2", "e2m3"), b_format=("e5m2", "e2m1", "e4m3"), lanes=4, block=4
     ),
     "inside a sum": DotParameters(a_format=("e4m3", "e5m2"), lanes=2, block=2, accumulate=True, contexts=2),
-    "tapered or not": DotParameters(a_format=("hif8", "e4m3fnuz"), b_format=("int8",), lanes=2, block=2),
+    "tapered or not": DotParameters(
+        a_format=("hif8", "e4m3fnuz"), b_format=("int8",), lanes=2, block=2, mhz=100
+    ),
     "mac": MacParameters(a_format=("e4m3", "e5m2"), b_format=("e5m2", "e4m3")),
 }
 
