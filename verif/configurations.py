@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from mxdot.golden import profiles
 from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.mac import MacParameters
 from mxdot.rtl.parameters import Parameters
@@ -36,7 +37,7 @@ DEPTHS: dict[str, dict[str, int]] = {
 # Run-time formats, three and two of them.
 MIXES = (("e4m3", "e5m2", "e2m1"), ("e2m3", "e3m2"))
 
-TRIES = 300  # draws before a profile is given up: no draw may suit the unit
+TRIES = 4000  # draws before a profile is given up: one may not suit the unit at all
 
 Pairs = set[tuple[tuple[str, Any], tuple[str, Any]]]
 
@@ -82,24 +83,35 @@ def parameters(unit: str, chosen: dict[str, Any]) -> Parameters | None:
         return None
 
 
+def _suited(options: dict[str, tuple[Any, ...]], profile: str) -> dict[str, tuple[Any, ...]]:
+    """The options with the one profile, and the formats and scales that its row accepts."""
+    row = profiles.get(profile)
+    suited = options | {"profile": (profile,)}
+    for side in ("a_format", "b_format"):
+        suited[side] = tuple(some for some in options[side] if set(some) <= set(row.elements))
+    if "scale" in options:
+        suited["scale"] = tuple(scale for scale in options["scale"] if scale in row.scales)
+    return suited
+
+
 def random(unit: str, seed: int) -> Iterator[tuple[Parameters, dict[str, Any]]]:
     """Endless random parameter sets that the unit accepts, with the choice that gave each.
 
     The profile is drawn first and then kept for some tries: otherwise those that accept little would be rare.
     """
     rng, options = np.random.default_rng([seed, 0x726E64]), values(unit)
-    profiles = list(options["profile"])
+    names = list(options["profile"])
     while True:
-        profile = profiles[int(rng.integers(len(profiles)))]
+        profile = names[int(rng.integers(len(names)))]
+        suited = _suited(options, profile)
         for _ in range(TRIES):
-            chosen = {name: some[int(rng.integers(len(some)))] for name, some in options.items()}
-            chosen["profile"] = profile
+            chosen = {name: some[int(rng.integers(len(some)))] for name, some in suited.items()}
             made = parameters(unit, chosen)
             if made is not None:
                 yield made, chosen
                 break
         else:
-            profiles.remove(profile)
+            names.remove(profile)
 
 
 def pairs(chosen: dict[str, Any]) -> Pairs:
