@@ -107,12 +107,6 @@ class Terms:
         """Low bits of a product shifted by its exponents that are zero for every code pair."""
         return self.lsb - self.a.lsb - self.b.lsb
 
-    @property
-    def aligned(self) -> Shape:
-        """Shape of one aligned product: a magnitude where the sign is apart, else two's complement."""
-        whole = self.sum(1)
-        return unsigned(whole.width - 1) if self.a.sign and self.b.sign else whole
-
     def sum(self, count: int) -> Shape:
         """Two's complement shape that holds the sum of ``count`` aligned products, whatever their signs."""
         return signed((self.a.limit * self.b.limit * count).bit_length() + 1)
