@@ -41,15 +41,18 @@ def cli() -> None:
     """Microscaled dot-product hardware: generate it, prove it, place it, run it."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, command: click.Command = cli, name: str | None = "mxdot"
+) -> int:
     """Run one command line (default: sys.argv) and return its exit code.
 
-    The variable MXDOT_TRACEBACK=1 lets errors through as Python raises them.
+    command: `cli`, or that of a script of its own. The variable MXDOT_TRACEBACK=1 lets errors through as
+    Python raises them.
     """
     if os.environ.get("MXDOT_TRACEBACK"):
-        return _code(cli.main(arguments, prog_name="mxdot", standalone_mode=False))
+        return _code(command.main(arguments, prog_name=name, standalone_mode=False))
     try:
-        return _code(cli.main(arguments, prog_name="mxdot", standalone_mode=False))
+        return _code(command.main(arguments, prog_name=name, standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2

@@ -18,9 +18,9 @@ def write(folder: Path, study: Mapping[str, Any]) -> list[Path]:
     paths = []
     for tensor in study["tensors"]:
         name = "".join(c if c.isalnum() or c in "._-" else "_" for c in tensor["name"])
-        paths += _save(folder / f"{name}-formats", _formats(tensor["name"], tensor["formats"]))
+        paths += save(folder / f"{name}-formats", _formats(tensor["name"], tensor["formats"]))
         if tensor["errors"]:
-            paths += _save(folder / f"{name}-accumulation", _errors(tensor["name"], tensor["errors"]))
+            paths += save(folder / f"{name}-accumulation", _errors(tensor["name"], tensor["errors"]))
     return paths
 
 
@@ -73,9 +73,11 @@ def _legend(axes: Axes) -> None:
         axes.legend(entries.values(), entries.keys(), loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 
 
-def _save(stem: Path, figure: Figure) -> list[Path]:
+def save(stem: Path, figure: Figure, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write STEM.png and STEM.svg, or those of them that are in ``kinds``; returns the paths."""
     paths = []
-    for kind, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
+    for kind in kinds:
+        options: dict[str, Any] = {"dpi": 150} if kind == "png" else {"metadata": {"Date": None}}
         path = stem.with_name(f"{stem.name}.{kind}")
         buffer = io.BytesIO()
         with matplotlib.rc_context({"svg.hashsalt": "mxdot"}):

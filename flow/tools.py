@@ -81,6 +81,12 @@ def yosys() -> Tool:
     """Yosys as a tool that takes the path of one script."""
     if own := shutil.which("yosys"):
         return Tool("yosys", (own, "-s"), _version([own, "-V"]))
+    return embedded_yosys()
+
+
+@cache
+def embedded_yosys() -> Tool:
+    """The Yosys that pip installed, for counts that must not depend on the machine."""
     return Tool("yosys", (sys.executable, "-c", _PYOSYS), _package("pyosys", "Yosys"))
 
 
