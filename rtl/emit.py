@@ -93,8 +93,7 @@ def describe(parameters: Parameters, pipeline: Pipeline, top: str) -> dict[str, 
         along, back = ("in", "out") if s["direction"] == "in" else ("out", "in")
         ports += [port(s["valid"], along), port(s["ready"], back)]
         ports += [port(f["port"], along, f["width"]) for f in s["fields"].values()]
-    block_cycles = max(parameters.beats, pipeline.interval)
-    rotating = max(parameters.beats, pipeline.interval / parameters.contexts)
+    alone, rotating = rates(parameters, pipeline)
     return {
         "mxdot": version("mxdot"),
         "command": " ".join(["mxdot", "generate", parameters.unit, *parameters.options()]),
@@ -106,11 +105,22 @@ def describe(parameters: Parameters, pipeline: Pipeline, top: str) -> dict[str, 
         "streams": streams,
         "ports": ports,
         "latency": pipeline.latency,
-        "initiation_interval": _ratio(rotating, parameters.beats),
-        "initiation_interval_same_context": _ratio(block_cycles, parameters.beats),
+        "initiation_interval": rotating,
+        "initiation_interval_same_context": alone,
         "steps": [[s.name, stage] for s, stage in zip(pipeline.plan.steps, pipeline.stage_of, strict=True)],
         "special_values": special_values(parameters),
     }
+
+
+def rates(parameters: Parameters, pipeline: Pipeline) -> tuple[int | float, int | float]:
+    """Mean cycles a beat of one context, and of contexts in turn: a piece of a block waits for the loop, but
+    the first of a block not for that of another context."""
+    beats, pieces = parameters.beats, parameters.block // parameters.piece
+    waiting = max(beats // pieces, pipeline.interval)
+    first = max(beats // pieces, pipeline.interval / parameters.contexts)
+    if pieces > 1 and parameters.contexts > 1:
+        first = beats // pieces
+    return _ratio(pieces * waiting, beats), _ratio((pieces - 1) * waiting + first, beats)
 
 
 def stream(name: str, direction: str, fields: dict[str, dict[str, Any]]) -> dict[str, Any]:

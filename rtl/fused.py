@@ -26,15 +26,22 @@ from mxdot.rtl.targets import Target
 
 @dataclass(frozen=True)
 class Group:
-    """Widths of one group. ``scaled``: exponent of the unit of the block scales' product; ``x_most``: the
-    largest ``x`` on top of it (0: no scales). ``lanes``: a power of two; what is not used is zero.
+    """Widths of one group. ``lanes``: a power of two; what is not used is zero. ``scaled``: exponent of the
+    unit of the block scales' product; ``x_most``: the largest ``x`` on top of it (0: no scales), which the
+    lanes' exponents hold already if ``each`` lane has scales of its own.
     """
 
     kind: Fused
     terms: Terms
     lanes: int
-    scaled: int
-    x_most: int
+    scaled: int = 0
+    x_most: int = 0
+    each: bool = False
+
+    @property
+    def exponents(self) -> int:
+        """The largest of a lane."""
+        return self.terms.exponents + (self.x_most if self.each else 0)
 
     @property
     def signs(self) -> bool:
@@ -79,13 +86,12 @@ class Group:
     @property
     def furthest(self) -> int:
         """Where the distance of M from exponent 0 saturates: every product is cut to zero there."""
-        return self.terms.exponents + self.word
+        return self.exponents + self.word
 
     def steps(self, target: Target) -> list[Step]:
-        """Reads ``lane_product``, ``lane_exponent``, ``lane_sign``, ``x_scale``, C; gives ``cut_sign``,
-        ``cut_sig`` (24 bits), ``cut_exp`` (1 or more) and ``cut_far``: a magnitude of 2^128 or more."""
+        """Reads ``lane_product``, ``lane_exponent``, ``lane_sign``, ``top``, ``x_scale``, C; gives
+        ``cut_sign``, ``cut_sig`` (24 bits), ``cut_exp`` (1 or more) and ``cut_far``: 2^128 or more."""
         return [
-            *self._largest(target),
             *self._reference(target),
             *self._shifted(target),
             *tree(self, self.lanes, target),
@@ -94,8 +100,9 @@ class Group:
             self._pack(target),
         ]
 
-    def _largest(self, target: Target) -> list[Step]:
-        """``top``: the largest exponent of a product that is not zero, or 0."""
+    def largest(self, target: Target) -> list[Step]:
+        """Reads ``lane_product``, ``lane_exponent``; gives ``top``, the largest exponent of a product that is
+        not zero, or 0."""
 
         def weigh(lane_product: list[Value], lane_exponent: list[Value]) -> dict[str, list[Value]]:
             both = zip(lane_product, lane_exponent, strict=True)
@@ -103,7 +110,7 @@ class Group:
 
         steps = [Step("weigh", weigh, target.logic(self.terms.significand.width) + target.lut)]
         count = 1
-        delay = target.add(self.terms.exponents.bit_length()) + target.lut
+        delay = target.add(self.exponents.bit_length()) + target.lut
         while count < self.lanes:
             steps.append(Step(f"peak{2 * count}", _larger(2 * count), delay, binds={"of": f"peak{count}"}))
             count *= 2
@@ -143,7 +150,7 @@ class Group:
             field = fit(fit(top, shape) + base, shape)
             return {"most": field if x_scale is None else fit(field + x_scale, shape), "reach": top}
 
-        absent: dict[str, str | None] = {} if self.x_most else {"x_scale": None}
+        absent: dict[str, str | None] = {} if self.x_most and not self.each else {"x_scale": None}
         add = target.add(shape.width)
         if not self.aligned:
             return [Step("alone", alone, 2 * add, binds=absent)]

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NoReturn
 from amaranth.hdl import Shape, unsigned
 from mxdot.golden import formats
 from mxdot.golden.formats import ResultFormat
-from mxdot.golden.profiles import PROFILES, Exact, Fused
+from mxdot.golden.profiles import PROFILES, Exact, Fused, Promoted
+from mxdot.rtl.collect import Batches
 from mxdot.rtl.decode import Formats, lane_width
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
 from mxdot.rtl.targets import TARGETS, Target
@@ -17,8 +18,6 @@ from mxdot.rtl.targets import TARGETS, Target
 ELEMENT_FORMATS = tuple(formats.ELEMENTS)
 PROFILE_NAMES = ("fp32", "exact", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
 MAX_BLOCK = 4096
-MAX_GROUPS = 4
-"""Groups of a tensor core's profile in a block: each is hardware of its own."""
 DEFAULT_MHZ = 150
 DEFAULT_BLOCKS, MOST_BLOCKS = 1024, 1 << 20
 
@@ -120,14 +119,6 @@ class Parameters:
             refuse(f"scale must be one of {allowed} {of}, not {self.scale or 'none'!r}")
         if profile.block not in (None, self.block):
             refuse(f"block must be {profile.block} {of}, not {self.block}")
-        if isinstance(profile.kind, Fused):
-            group, most = profile.kind.group, profile.kind.group * MAX_GROUPS
-            if self.accumulate and self.block % group:
-                refuse(f"block must be a multiple of {group} {of} with --accumulate, not {self.block}")
-            if self.block > most:
-                refuse(
-                    f"block must be at most {most} {of}, not {self.block}; --accumulate adds up longer ones"
-                )
 
     @staticmethod
     def _check_field(name: str, value: Any, default: Any, choices: tuple[Any, ...] | None) -> None:
@@ -183,6 +174,21 @@ class Parameters:
         return self.block // self.lanes
 
     @property
+    def batches(self) -> Batches | None:
+        """What the groups of a tensor core's profile work on; None in the others, which have no groups."""
+        kind = PROFILES[self.profile].kind
+        inner = PROFILES[kind.inner].kind if isinstance(kind, Promoted) else kind
+        if not isinstance(inner, Fused):
+            return None
+        return Batches(self.block, self.lanes, inner.group, self.accumulate and inner is kind)
+
+    @property
+    def piece(self) -> int:
+        """Products after which the unit may have to wait: those of a block, or a part of it."""
+        batches = self.batches
+        return self.block if batches is None else batches.piece
+
+    @property
     def device(self) -> Target:
         """The target's delays."""
         return TARGETS[self.target]
@@ -214,7 +220,7 @@ class Parameters:
 
     def build(self) -> Pipeline:
         """The unit as an Amaranth component. ValueError where the clock or the depth cannot be had."""
-        return Pipeline(self.steps(), self.inputs(), self.outputs(), self.cut, self.beats)
+        return Pipeline(self.steps(), self.inputs(), self.outputs(), self.cut, self.piece // self.lanes)
 
     def as_dict(self) -> dict[str, Any]:
         """Every option by name, as the manifest holds it."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from mxdot.rtl.bits import add_carry
 from mxdot.rtl.operand import Terms
-from mxdot.rtl.pipeline import Named, Step
+from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
 
@@ -55,50 +54,6 @@ def _level(count: int, shape: Shape) -> Callable[[list[Value], list[Value] | Non
         return {f"sum{count}": sums, f"sign{count}": s[1::2]}
 
     return add
-
-
-def collect(lanes: Mapping[str, Shape], count: int, beats: int, target: Target) -> Step:
-    """Keeps the lanes of a block's beats until its last: gives ``block_<name>``, all lanes of the block.
-
-    ``lanes``: name -> shape of a lane, of ``product``, ``exponent``, ``sign`` and the flags that there are.
-    A beat before the last ends here.
-    """
-    held = {
-        name: [
-            [Signal(shape, name=f"{name}_{beat}_{lane}", reset_less=True) for lane in range(count)]
-            for beat in range(beats - 1)
-        ]
-        for name, shape in lanes.items()
-    }
-
-    def function(
-        m: Module,
-        fire: Value,
-        closes: Value,
-        product: list[Value],
-        exponent: list[Value],
-        sign: list[Value],
-        lane_nan: list[Value] | None,
-        lane_pinf: list[Value] | None,
-        lane_ninf: list[Value] | None,
-    ) -> dict[str, Named]:
-        given = {"product": product, "exponent": exponent, "sign": sign}
-        flags = {"lane_nan": lane_nan, "lane_pinf": lane_pinf, "lane_ninf": lane_ninf}
-        given |= {name: values for name, values in flags.items() if values is not None}
-        found: dict[str, Named] = {"keep": closes}
-        for name, values in given.items():
-            rows: list[list[Value]] = [values]
-            rows += [[*row] for row in held[name]]
-            with m.If(fire):
-                for newer, older in pairwise(rows):
-                    m.d.sync += [Cat(older).eq(Cat(newer))]
-            found[f"block_{name}"] = [value for row in reversed(rows) for value in row]
-        return found
-
-    absent: dict[str, str | None] = {
-        name: None for name in ("lane_nan", "lane_pinf", "lane_ninf") if name not in lanes
-    }
-    return Step("collect", function, target.lut, binds=absent)
 
 
 def over_beats(terms: Terms, count: int, flags: Iterable[str], target: Target) -> Step:

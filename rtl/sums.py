@@ -64,14 +64,22 @@ def fused_add(total: Sum, scale_nan: str | None, target: Target) -> list[Step]:
     ]
 
 
-def around(parameters: Parameters, steps: list[Step], after: Iterable[Step] = ()) -> list[Step]:
+def around(
+    parameters: Parameters,
+    steps: list[Step],
+    after: Iterable[Step] = (),
+    ends: str | None = None,
+    c: str = "c",
+) -> list[Step]:
     """``steps`` lead from ``addend`` to ``result``, or to ``sum`` where a narrower result comes ``after``.
 
-    The addend is c; or the sum is kept inside, from c on.
+    The addend is c; or the sum is kept inside, from c on, until the item that has ``ends`` (``last`` in an
+    accumulating unit).
     """
-    if parameters.accumulate:
-        whole = parameters.result == FP32
-        recall, store = accumulator(parameters.contexts, parameters.addend, whole, parameters.device)
+    if ends is not None or parameters.accumulate:
+        kept = "result" if parameters.result == FP32 else "sum"
+        first = c if parameters.addend else None
+        recall, store = accumulator(parameters.contexts, first, kept, parameters.device, ends or "last")
         return [*recall, *steps, store, *after]
 
     def addend(c: Value | None) -> dict[str, Value]:

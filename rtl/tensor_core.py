@@ -1,23 +1,28 @@
-"""Profiles of tensor cores: a block's products, group after group, each group's result the next one's C."""
+"""Profiles of tensor cores: products in groups, each group's result the next one's C.
+
+A batch of products is taken at once: a group, or the groups of a beat where there are more lanes than that,
+one behind the other. From batch to batch the result stays in a loop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 from mxdot.golden.formats import SCALES
 from mxdot.golden.profiles import PROFILES, Fused, Promoted
 from mxdot.rtl import binary32
+from mxdot.rtl.accumulate import accumulator
 from mxdot.rtl.binary32 import PRECISION, unpack
 from mxdot.rtl.bits import any_of, fit, flip
+from mxdot.rtl.collect import Batches, bundle, collect, unbundle
 from mxdot.rtl.fused import Group
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.parameters import Parameters
-from mxdot.rtl.pipeline import RESERVED, Step
-from mxdot.rtl.reduce import collect
+from mxdot.rtl.pipeline import RESERVED, Named, Step
 from mxdot.rtl.scale import power_of_two
 from mxdot.rtl.sums import FP32, Sum, around, fused_add
 from mxdot.rtl.targets import Target
@@ -46,147 +51,174 @@ def tagged(steps: list[Step], tag: str, outer: Mapping[str, str | None]) -> list
 
 def tensor_core_steps(parameters: Parameters, terms: Terms) -> list[Step]:
     """From ``product``, ``exponent``, ``sign`` and the lanes' flags to ``result``."""
-    target, kind = parameters.device, PROFILES[parameters.profile].kind
-    first, lists = whole_block(parameters, terms)
+    target, kind, batches = parameters.device, PROFILES[parameters.profile].kind, parameters.batches
+    assert batches is not None
+    first: list[Step] = []
     unit, most = 0, 0
     if parameters.scale:
         fmt = SCALES[parameters.scale]
         first.append(power_of_two(fmt, target))
         unit, most = 2 * fmt.lsb, 2 * fmt.mask
+    ends = None if batches.at_once or batches.whole else "ends"
     kept = "result" if parameters.result == FP32 else "sum"
     if isinstance(kind, Promoted):
         inner = PROFILES[kind.inner].kind
         assert isinstance(inner, Fused)
-        chain = Chain(parameters.block, terms, inner, lists, False)
-        within = [nothing(), *chain.steps(target, {name: f"no_{name}" for name in C})]
-        partial = dict(zip(C, chain.results(chain.count - 1), strict=True))
-        body = [unpack(target), *promote(parameters, partial, unit, most, kept)]
-        return first + within + around(parameters, body, narrowed(parameters))
+        groups = Groups(inner, terms, batches)
+        first += groups.collected(1, False, target)
+        recall, store = from_zero(ends, target)
+        first += [*recall, *tagged([unpack(target)], "_run", {}), *groups.chained("_run", target)]
+        first += [groups.packed(FP32.nan_ones, "run", target), *store]
+        body = [unpack(target), *promote(parameters, groups.results, unit, most, kept)]
+        return first + around(parameters, body, narrowed(parameters))
     assert isinstance(kind, Fused)
-    chain = Chain(parameters.block, terms, kind, lists, bool(parameters.scale), unit, most)
+    groups = Groups(kind, terms, batches, unit, most)
+    first += groups.collected(parameters.contexts, parameters.addend, target)
     if kind.c == "aligned":
-        last = dict(zip(C, chain.results(chain.count - 1), strict=True))
-        body = [unpack(target), *chain.steps(target, {name: name for name in C})]
-        body.append(Step("pack", pack(parameters, kept), 2 * target.lut, binds=last))
+        nan = PROFILES[parameters.profile].nan_code(FP32)
+        body = [unpack(target), *groups.chained("", target), groups.packed(nan, kept, target)]
     else:
-        body = chain.added(parameters, kept)
-    return first + around(parameters, body, narrowed(parameters))
+        first += groups.sums(target)
+        body = groups.added(parameters, kept)
+    c = "first_c" if batches.across else "c"
+    return first + around(parameters, body, narrowed(parameters), ends, c)
 
 
-def whole_block(parameters: Parameters, terms: Terms) -> tuple[list[Step], dict[str, str]]:
-    """All lanes of a block side by side; the names of the lists."""
-    names = ["product", "exponent", "sign", *(f"lane_{flag}" for flag in terms.flags)]
-    if parameters.beats == 1:
-        return [], {name: name for name in names}
-    shapes = dict.fromkeys(names, unsigned(1)) | {"product": terms.significand}
-    shapes["exponent"] = unsigned(terms.exponents.bit_length())
-    step = collect(shapes, parameters.lanes, parameters.beats, parameters.device)
-    return [step], {name: f"block_{name}" for name in names}
-
-
-def nothing() -> Step:
-    """A C of +0."""
+def from_zero(ends: str | None, target: Target) -> tuple[list[Step], list[Step]]:
+    """What leads to ``addend_run``, +0 at first, and what keeps ``run`` for the run's next batch."""
+    if ends is not None:
+        recall, store = accumulator(1, None, "run", target, ends, "_run")
+        return recall, [store]
 
     def zero() -> dict[str, Value]:
-        widths = dict(zip(C, (1, PRECISION, 8, 1, 1), strict=True))
-        return {f"no_{name}": Const(name == "c_exp", width) for name, width in widths.items()}
+        return {"addend_run": Const(0, 32)}
 
-    return Step("nothing", zero)
+    return [Step("zero", zero)], []
 
 
 @dataclass(frozen=True)
-class Chain:
-    """The groups of a block of ``block`` products, in order. ``lists``: names of the lanes' values."""
+class Groups:
+    """The groups of a batch, in order. ``unit``, ``x_most``: of the block scales, as in `Group`."""
 
-    block: int
-    terms: Terms
     kind: Fused
-    lists: Mapping[str, str]
-    scaled: bool
+    terms: Terms
+    batches: Batches
     unit: int = 0
     x_most: int = 0
 
     @property
+    def each(self) -> bool:
+        """Whether products of one group can have different scales."""
+        return self.x_most > 0 and self.batches.across
+
+    @property
     def count(self) -> int:
         """Groups."""
-        return -(-self.block // self.kind.group)
+        return -(-self.batches.size // self.kind.group)
 
-    def results(self, at: int) -> list[str]:
-        """Names of the result of group ``at``: what they are as the next one's C."""
-        return [f"next_{name}_g{at}" for name in C]
+    @property
+    def group(self) -> Group:
+        """Widths of any of them."""
+        lanes = 1 << (min(self.kind.group, self.batches.size) - 1).bit_length()
+        return Group(self.kind, self.terms, lanes, self.unit, self.x_most, self.each)
 
-    def group(self, at: int) -> Group:
-        """Its widths."""
-        size = min(self.kind.group, self.block - at * self.kind.group)
-        return Group(self.kind, self.terms, 1 << (size - 1).bit_length(), self.unit, self.x_most)
+    @property
+    def layout(self) -> dict[str, Shape]:
+        """What is known of a product."""
+        flags = [*self.terms.flags]
+        if self.each and not flags:
+            flags = ["nan"]
+        exponent = unsigned(self.group.exponents.bit_length())
+        found = {"product": self.terms.significand, "exponent": exponent, "sign": unsigned(1)}
+        return found | {f"lane_{flag}": unsigned(1) for flag in flags}
 
-    def steps(self, target: Target, c: Mapping[str, str]) -> list[Step]:
-        """Every group with the result of the one before as its C, ``c`` being the first's."""
-        steps: list[Step] = []
+    @property
+    def flags(self) -> list[str]:
+        """Of a group."""
+        found = [name.removeprefix("lane_") for name in self.layout if name.startswith("lane_")]
+        return ["nan"] if self.x_most and not found else found
+
+    def collected(self, contexts: int, addend: bool, target: Target) -> list[Step]:
+        """From the lanes of a beat to every group's lanes, flags and largest exponent."""
+        batches, layout = self.batches, self.layout
+        steps = [bundle(layout, self.terms.flags, self.each, "batch" if batches.at_once else "lane", target)]
+        if not batches.at_once:
+            word = sum(shape.width for shape in layout.values())
+            steps += collect(batches, word, contexts, addend, target)
         for at in range(self.count):
-            outer: dict[str, str | None] = {"x_scale": "x", **c}
-            flags: dict[str, str | None] = {f: f if f in self.terms.flags else None for f in FLAGS}
-            flags |= {"nan": "nan"} if self.scaled else {}
-            inner = [
-                binary32.verdict(flags | {"scale_nan": None}, target),
-                *self.group(at).steps(target),
-                Step("next", following, 2 * target.lut),
-            ]
-            steps += [self.split(at, target), *tagged(inner, f"_g{at}", outer)]
-            c = dict(zip(C, self.results(at), strict=True))
+            steps += [self._split(at, target), *tagged(self.group.largest(target), f"_g{at}", {})]
         return steps
 
+    def _split(self, at: int, target: Target) -> Step:
+        """The lanes of group ``at`` and the flags of its products."""
+        lanes, layout = self.group.lanes, self.layout
+
+        def function(batch: list[Value], scale_nan: Value | None) -> dict[str, Named]:
+            words = batch[at * lanes : (at + 1) * lanes]
+            words += [Const(0, len(words[0]))] * (lanes - len(words))
+            values = unbundle(layout, words)
+            found: dict[str, Named] = {f"lane_{n}_g{at}": values[n] for n in ("product", "exponent", "sign")}
+            for flag in self.flags:
+                scale = [scale_nan] if scale_nan is not None and flag == "nan" else []
+                found[f"{flag}_g{at}"] = any_of([*values.get(f"lane_{flag}", []), *scale])
+            return found
+
+        with_scale = self.x_most and not self.each
+        binds: dict[str, str | None] = {} if with_scale else {"scale_nan": None}
+        return Step(f"split_g{at}", function, target.logic(lanes + 1), binds=binds)
+
+    def chained(self, tag: str, target: Target) -> list[Step]:
+        """Every group with the result of the one before as its C; ``tag`` ends the names of the first's."""
+        steps: list[Step] = []
+        c = [f"{name}{tag}" for name in C]
+        for at in range(self.count):
+            flags: dict[str, str | None] = {f: f if f in self.flags else None for f in FLAGS}
+            inner = [
+                binary32.verdict(flags | {"scale_nan": None}, target),
+                *self.group.steps(target),
+                Step("next", following, 2 * target.lut),
+            ]
+            steps += tagged(inner, f"_g{at}", {"x_scale": "x", **dict(zip(C, c, strict=True))})
+            c = [f"next_{name}_g{at}" for name in C]
+        return steps
+
+    @property
+    def results(self) -> dict[str, str]:
+        """What `chained` ends with: names, as those of a C."""
+        return {name: f"next_{name}_g{self.count - 1}" for name in C}
+
+    def packed(self, nan: int, kept: str, target: Target) -> Step:
+        """``kept``: what `chained` ends with, a binary32 already, as its bits."""
+
+        def pack(c_sign: Value, c_sig: Value, c_exp: Value, c_nan: Value, c_inf: Value) -> dict[str, Value]:
+            body = Cat(c_sig[:-1], c_exp & c_sig[-1].replicate(8))
+            return {kept: Mux(c_nan, nan, Cat(Mux(c_inf, FP32.infinity, body), c_sign))}
+
+        return Step("pack", pack, 2 * target.lut, binds=self.results)
+
+    def sums(self, target: Target) -> list[Step]:
+        """Every group's sum, no C in it."""
+        every: list[Step] = []
+        for at in range(self.count):
+            every += tagged(self.group.steps(target), f"_g{at}", {"x_scale": None})
+        return every
+
     def added(self, parameters: Parameters, kept: str) -> list[Step]:
-        """Every group's sum, then a fused addition of the accumulator."""
-        target, steps, addend = parameters.device, [], "addend"
+        """Every group's sum added to the accumulator, with a rounding each: ``addend`` to ``kept``."""
+        steps: list[Step] = []
+        addend = "addend"
         for at in range(self.count):
             cut = {"c_sign": f"cut_sign_g{at}", "c_sig": f"cut_sig_g{at}", "c_exp": f"cut_exp_g{at}"}
-            flags = {f: f"{f}_g{at}" for f in self.terms.flags}
-            sum_of = [unpack(target), *promote(parameters, cut | NO_FLAGS, 0, 0, "sum", flags)]
+            flags = {f: f"{f}_g{at}" for f in self.flags}
+            one = [unpack(parameters.device), *promote(parameters, cut | NO_FLAGS, 0, 0, "sum", flags)]
             seen = {name: name for name in (*cut.values(), *flags.values())}
-            steps += [
-                self.split(at, target),
-                *tagged(self.group(at).steps(target), f"_g{at}", {"x_scale": None}),
-                *tagged(sum_of, f"_a{at}", seen | {"addend": addend}),
-            ]
+            steps += tagged(one, f"_a{at}", seen | {"addend": addend})
             addend = f"sum_a{at}"
 
         def result(value: Value) -> dict[str, Value]:
             return {kept: value}
 
-        return [*steps, Step("sum_of_block", result, binds={"value": addend})]
-
-    def split(self, at: int, target: Target) -> Step:
-        """The lanes of group ``at`` and the flags of its products."""
-        size, lanes = min(self.kind.group, self.block - at * self.kind.group), self.group(at).lanes
-        start = at * self.kind.group
-
-        def function(
-            product: list[Value],
-            exponent: list[Value],
-            sign: list[Value],
-            lane_nan: list[Value] | None,
-            lane_pinf: list[Value] | None,
-            lane_ninf: list[Value] | None,
-            scale_nan: Value | None,
-        ) -> dict[str, Value | list[Value]]:
-            found: dict[str, Value | list[Value]] = {}
-            for name, values in (("product", product), ("exponent", exponent), ("sign", sign)):
-                padding: list[Value] = [Const(0, values[0].shape())] * (lanes - size)
-                found[f"lane_{name}_g{at}"] = values[start : start + size] + padding
-            scales = [] if scale_nan is None else [scale_nan]
-            for name, lane, also in (
-                ("nan", lane_nan, scales),
-                ("pinf", lane_pinf, []),
-                ("ninf", lane_ninf, []),
-            ):
-                if flags := (lane or [])[start : start + size] + also:
-                    found[f"{name}_g{at}"] = any_of(flags)
-            return found
-
-        names: dict[str, str | None] = {f"lane_{flag}": None for flag in FLAGS}
-        names["scale_nan"] = "scale_nan" if self.scaled else None
-        return Step(f"split_g{at}", function, target.logic(lanes + 1), binds={**names, **self.lists})
+        return [*steps, Step("sum_of_batch", result, binds={"value": addend})]
 
 
 def following(
@@ -207,17 +239,6 @@ def following(
         ~is_nan & (is_inf | cut_far),
     )
     return {f"next_{name}": value for name, value in zip(C, found, strict=True)}
-
-
-def pack(parameters: Parameters, kept: str) -> Callable[..., dict[str, Value]]:
-    """A number that is a binary32 already, as its bits."""
-    nan = PROFILES[parameters.profile].nan_code(FP32)
-
-    def function(c_sign: Value, c_sig: Value, c_exp: Value, c_nan: Value, c_inf: Value) -> dict[str, Value]:
-        body = Cat(c_sig[:-1], c_exp & c_sig[-1].replicate(8))
-        return {kept: Mux(c_nan, nan, Cat(Mux(c_inf, FP32.infinity, body), c_sign))}
-
-    return function
 
 
 def promote(

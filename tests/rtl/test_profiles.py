@@ -34,15 +34,44 @@ UNITS: dict[str, Parameters] = {
     ),
 }
 
+LONG: dict[str, Parameters] = {
+    "hopper, three groups, the last short": dot("hopper", 8, 72, mhz=60),
+    "ada, as many groups as a beat has": dot("ada", 32, 64, mhz=60, addend=False),
+    "blackwell-mma, two groups": dot("blackwell-mma", 8, 40, mhz=60, out="bf16"),
+    "ada, groups across blocks": dot("ada", 2, 6, accumulate=True, contexts=4),
+    "blackwell, each block's scale within a group": dot(
+        "blackwell", 8, 24, scale="e8m0", b_format=("e2m1",), accumulate=True, contexts=2, mhz=60
+    ),
+    "blackwell, the scale's NaN alone": dot(
+        "blackwell", 4, 4, scale="e8m0", a_format=("e2m1",), b_format=("e2m3",), accumulate=True, mhz=60
+    ),
+    "deepseek": dot("deepseek", 8, 128, scale="e8m0", mhz=60),
+    "deepseek, a sum": dot("deepseek", 8, 128, scale="e8m0", accumulate=True, contexts=2, out="bf16"),
+    "deepseek, unscaled": dot("deepseek", 8, 128, b_format=("e5m2",), addend=False, mhz=60),
+}
+"""Dot products of several groups, and groups of several blocks."""
+
 
 @pytest.mark.parametrize("name", UNITS)
 def test_a_unit_gives_the_golden_results(name: str, check: Check) -> None:
     assert check(UNITS[name], rows=800) >= 40
 
 
-@pytest.mark.parametrize("name", ["ada, two groups, the last short", "blackwell, scaled", "a sum"])
+@pytest.mark.parametrize("name", LONG)
+def test_group_after_group(name: str, check: Check) -> None:
+    assert check(LONG[name], rows=48 * LONG[name].beats) >= 12
+
+
+def test_more_groups_are_no_more_hardware() -> None:
+    short, long = (generate(dot("ada", 4, block)).verilog.count("\n") for block in (32, 4096))
+    assert short < long < 1.05 * short
+
+
+@pytest.mark.parametrize(
+    "name", ["ada, two groups, the last short", "blackwell, scaled", "a sum", "ada, groups across blocks"]
+)
 def test_nothing_to_warn_of(name: str, tmp_path: Path) -> None:
-    made = generate(UNITS[name])
+    made = generate((UNITS | LONG)[name])
     path, _ = made.write(tmp_path / "dot.v")
     assert lint(path) == [] and structure(path, made.manifest) == []
 
@@ -83,14 +112,6 @@ def test_what_the_chips_gave(profile: str, tmp_path: Path, monkeypatch: pytest.M
         (
             {"profile": "blackwell", "scale": "ue4m3"},
             "scale must be one of e8m0, none for profile blackwell, not 'ue4m3'",
-        ),
-        (
-            {"profile": "hopper", "scale": None, "accumulate": True, "lanes": 16, "block": 16},
-            "block must be a multiple of 32 for profile hopper with --accumulate, not 16",
-        ),
-        (
-            {"profile": "ada", "scale": None, "block": 128},
-            "block must be at most 64 for profile ada, not 128; --accumulate adds up longer ones",
         ),
         (
             {"profile": "deepseek"},
