@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from amaranth.hdl import Cat, Const, Mux, Value, unsigned
 from mxdot.golden.formats import ElementFormat
 from mxdot.rtl.bits import any_of, fit
-from mxdot.rtl.operand import Operand, own_exponents
-from mxdot.rtl.pipeline import Step
+from mxdot.rtl.operand import Operand
+from mxdot.rtl.pipeline import Named, Step
 from mxdot.rtl.targets import Target
 
 Formats = tuple[ElementFormat, ...]
@@ -39,74 +39,109 @@ def index_of(side: str, choice: Formats) -> str | None:
     return f"{side}_format" if len(choice) > 1 else None
 
 
-def decode(side: str, choice: Formats, target: Target) -> Step:
+def decode(side: str, choice: Formats, target: Target) -> list[Step]:
     """Port ``side`` -> ``<side>_sign``, ``<side>_sig``, ``<side>_exp`` (those there are), one a lane.
 
-    value = (-1)^sign * sig * 2^(exp + lsb) of ``Operand.of(*choice)``.
+    value = (-1)^sign * sig * 2^(exp + lsb) of ``Operand.of(*choice)``. Each code is taken apart in every
+    format, its exponent brought to the one unit, and then the format chosen.
     """
-    operand = Operand.of(*choice)
+    operand, several = Operand.of(*choice), len(choice) > 1
+    if not operand.exponents:
+        return [Step(f"decode_{side}", _integers(side, choice), binds={"word": side})]
+    own = "_own" if several else ""
+    tapers = any(fmt.kind == "tapered" for fmt in choice)
+    moves = tapers or any(operand.offset(fmt) for fmt in choice)
+    raw = f"{side}_raw" if moves else f"{side}_exp{own}"
+    exponent = unsigned(operand.exponents.bit_length())
 
-    def function(word: Value, index: Value | None) -> dict[str, list[Value]]:
-        codes = lanes_of(word, lane_width(choice))
-        if not operand.exponents:
-            return {f"{side}_sig": [code.as_signed() for code in codes]}
-        parts: dict[str, list[Value]] = {f"{side}_{part}": [] for part in ("sign", "sig", "exp")}
-        for code in codes:
-            found = [placed(operand, fmt, code[: fmt.width]) for fmt in choice]
-            for values, each in zip(parts.values(), zip(*found, strict=True), strict=True):
-                values.append(chosen(index, list(each)))
-        return parts
+    def take(word: Value) -> dict[str, list[Value]]:
+        parts: tuple[list[Value], ...] = ([], [], [], [])
+        for code in lanes_of(word, lane_width(choice)):
+            for fmt in choice:
+                apart = tapered if fmt.kind == "tapered" else binary
+                sign, sig, exp, down = apart(fmt, code[: fmt.width])
+                sig = Cat(Const(0, operand.significand.width - len(sig)), sig)
+                for values, value in zip(parts, (sign, sig, exp, down), strict=True):
+                    values.append(value)
+        found = dict(zip((f"{side}_sign{own}", f"{side}_sig{own}", raw), parts[:3], strict=True))
+        return found | ({f"{side}_down": parts[3]} if tapers else {})
 
-    delay = max(delay_of(fmt, target) for fmt in choice) if operand.exponents else 0.0
-    delay += target.mux(len(choice)) if len(choice) > 1 else 0.0
-    return Step(f"decode_{side}", function, delay, binds={"word": side, "index": index_of(side, choice)})
+    def move(raw: list[Value], down: list[Value] | None) -> dict[str, list[Value]]:
+        found = []
+        for at, value in enumerate(raw):
+            fmt = choice[at % len(choice)]
+            zero = operand.offset(fmt) + (1 - fmt.lsb if fmt.kind == "tapered" else 0)
+            moved = value + zero if zero else value
+            if down is not None and fmt.kind == "tapered":
+                moved = Mux(down[at], zero - value, moved)
+            found.append(fit(moved, exponent))
+        return {f"{side}_exp{own}": found}
+
+    def choose(sign: list[Value], sig: list[Value], exp: list[Value], index: Value) -> dict[str, list[Value]]:
+        parts = {"sign": sign, "sig": sig, "exp": exp}
+        ways = len(choice)
+        return {
+            f"{side}_{name}": [chosen(index, of[at : at + ways]) for at in range(0, len(of), ways)]
+            for name, of in parts.items()
+        }
+
+    steps = [Step(f"decode_{side}", take, max(delay_of(fmt, target) for fmt in choice), binds={"word": side})]
+    if moves:
+        binds = {"raw": raw, "down": f"{side}_down" if tapers else None}
+        delay = target.add(exponent.width) + (target.lut if tapers else 0.0)
+        steps.append(Step(f"exponent_{side}", move, delay, binds=binds))
+    if several:
+        names = {part: f"{side}_{part}{own}" for part in ("sign", "sig", "exp")} | {"index": f"{side}_format"}
+        steps.append(Step(f"choose_{side}", choose, target.mux(len(choice)), binds=names))
+    return steps
+
+
+def _integers(side: str, choice: Formats) -> Callable[..., dict[str, list[Value]]]:
+    """Two's complement codes are significands as they are."""
+
+    def function(word: Value) -> dict[str, list[Value]]:
+        return {f"{side}_sig": [code.as_signed() for code in lanes_of(word, lane_width(choice))]}
+
+    return function
 
 
 def delay_of(fmt: ElementFormat, target: Target) -> float:
     """Time to take a code apart."""
-    if fmt.kind == "tapered":
-        return target.logic(fmt.width - 1) + target.add(own_exponents(fmt).bit_length())
-    return target.logic(fmt.exponent_bits)
+    return target.logic(fmt.width - 1 if fmt.kind == "tapered" else fmt.exponent_bits)
 
 
-def placed(operand: Operand, fmt: ElementFormat, code: Value) -> tuple[Value, Value, Value]:
-    """Sign, significand and exponent of a code in the widths and units of the operand."""
-    sign, sig, exp = tapered(fmt, code) if fmt.kind == "tapered" else binary(fmt, code)
-    if offset := operand.offset(fmt):
-        exp = fit(exp + offset, unsigned(operand.exponents.bit_length()))
-    if missing := operand.significand.width - len(sig):
-        sig = Cat(Const(0, missing), sig)
-    return sign, sig, exp
+Apart = tuple[Value, Value, Value, Value]
+"""Sign, significand, exponent, and whether the exponent counts down."""
 
 
-def binary(fmt: ElementFormat, code: Value) -> tuple[Value, Value, Value]:
+def binary(fmt: ElementFormat, code: Value) -> Apart:
     """A float's sign, significand with its hidden bit, and exponent field.
 
     The exponent is 1 for subnormals, whose hidden bit is 0.
     """
     field, fraction = code[fmt.mantissa_bits : -1], code[: fmt.mantissa_bits]
-    return code[-1], Cat(fraction, field.any()), Cat(field[0] | ~field.any(), field[1:])
+    some = field.any()
+    return code[-1], Cat(fraction, some), Cat(field[0] | ~some, field[1:]), Const(0, 1)
 
 
-def tapered(fmt: ElementFormat, code: Value) -> tuple[Value, Value, Value]:
-    """A HiFloat8's sign, significand and exponent, which counts from 1 for the smallest value.
+def tapered(fmt: ElementFormat, code: Value) -> Apart:
+    """A HiFloat8's sign, significand and exponent, as a distance from that of 1.0.
 
     The first one among bits 6 to 3 says how wide the exponent is: a sign, and the magnitude below its
-    leading one. Without any, bits 2 to 0 are the exponent of a power of two, or zero. (arXiv 2409.16626)
+    leading one. Without any, bits 2 to 0 are the exponent of a power of two, or zero: counted from the
+    smallest, 23 places below 1.0, which is 16 + 7 - code down. (arXiv 2409.16626)
     """
-    one = 1 - fmt.lsb  # the exponent of 1.0
     magnitude = Mux(
         code[6],
         Mux(code[5], Cat(code[1:4], Const(1, 1)), Cat(code[2:4], Const(1, 2))),
         Mux(code[5], Cat(code[3], Const(1, 3)), Cat(code[4], Const(0, 3))),
     )
     negative = Mux(code[5] | code[6], code[4], code[3])
-    shape = unsigned(own_exponents(fmt).bit_length())
-    exponent = fit(Mux(negative, one - magnitude, one + magnitude), shape)
     fraction = Mux(code[6], Mux(code[5], Cat(Const(0, 2), code[0]), Cat(Const(0, 1), code[:2])), code[:3])
     small = ~code[3:7].any()
     significand = Mux(small, Cat(Const(0, 3), code[:3].any()), Cat(fraction, Const(1, 1)))
-    return code[-1], significand, Mux(small, fit(code[:3], shape), exponent)
+    distance = Mux(small, Cat(~code[:3], Const(0b10, 2)), Cat(magnitude, Const(0, 1)))
+    return code[-1], significand, distance, negative | small
 
 
 def specials(a: Formats, b: Formats, target: Target) -> list[Step]:
@@ -120,24 +155,61 @@ def specials(a: Formats, b: Formats, target: Target) -> list[Step]:
         return []
 
     def function(
-        a_word: Value, b_word: Value, a_index: Value | None, b_index: Value | None
+        a_of: Named, b_of: Named, a_index: Value | None, b_index: Value | None
     ) -> dict[str, list[Value]]:
         nan, pinf, ninf = [], [], []
-        for codes in zip(lanes_of(a_word, lane_width(a)), lanes_of(b_word, lane_width(b)), strict=True):
-            x, y = Kinds(codes[0], a, a_index), Kinds(codes[1], b, b_index)
-            bad = x.nan | y.nan
+        for x, y in zip(_kinds(a_of, a, a_index), _kinds(b_of, b, b_index), strict=True):
+            bad = x[NAN] | y[NAN]
             if infinite:
-                bad = bad | (x.inf & y.zero) | (y.inf & x.zero)
-                sign = x.sign ^ y.sign
-                pinf.append((x.inf | y.inf) & ~sign)
-                ninf.append((x.inf | y.inf) & sign)
+                bad = bad | (x[INF] & y[ZERO]) | (y[INF] & x[ZERO])
+                sign = x[SIGN] ^ y[SIGN]
+                pinf.append((x[INF] | y[INF]) & ~sign)
+                ninf.append((x[INF] | y[INF]) & sign)
             nan.append(bad)
         found = {"lane_nan": nan}
         return found | {"lane_pinf": pinf, "lane_ninf": ninf} if infinite else found
 
-    names = {"a_word": "a", "b_word": "b", "a_index": index_of("a", a), "b_index": index_of("b", b)}
-    choices = target.mux(max(len(a), len(b))) if len(a) + len(b) > 2 else 0.0
-    return [Step("special", function, target.logic(lane_width(a) + lane_width(b)) + choices, binds=names)]
+    steps: list[Step] = []
+    names: dict[str, str | None] = {}
+    delay = target.logic(lane_width(a) + lane_width(b))
+    for side, choice in (("a", a), ("b", b)):
+        names |= {f"{side}_of": side, f"{side}_index": index_of(side, choice)}
+        if len(choice) > 1:
+            steps.append(_kinds_in_each(side, choice, target))
+            names[f"{side}_of"] = f"{side}_kinds"
+            delay = max(delay, target.logic(len(choice) + (len(choice) - 1).bit_length()) + 2 * target.lut)
+    return [*steps, Step("special", function, delay, binds=names)]
+
+
+NAN, INF, ZERO, SIGN = range(4)
+"""Bits of what `kind` says."""
+
+
+def kind(code: Value, fmt: ElementFormat) -> Value:
+    """Whether a code is NaN, Inf, zero, and its sign."""
+    zeros = (int(c) for c in fmt.codes if fmt.values[c] == 0)
+    return Cat(*(one_of(code, tuple(codes)) for codes in (fmt.nan_codes, fmt.inf_codes, zeros)), code[-1])
+
+
+def _kinds_in_each(side: str, choice: Formats, target: Target) -> Step:
+    """``<side>_kinds``: what each code is in each format."""
+
+    def function(word: Value) -> dict[str, list[Value]]:
+        codes = lanes_of(word, lane_width(choice))
+        return {f"{side}_kinds": [kind(code[: fmt.width], fmt) for code in codes for fmt in choice]}
+
+    return Step(f"kinds_{side}", function, target.logic(lane_width(choice)), binds={"word": side})
+
+
+def _kinds(given: Named, choice: Formats, index: Value | None) -> list[Value]:
+    """What each lane's code is, from the port or from `_kinds_in_each`; NaN too if its format is none."""
+    if not isinstance(given, list):
+        return [kind(code, choice[0]) for code in lanes_of(given, lane_width(choice))]
+    ways = len(choice)
+    found = [chosen(index, given[at : at + ways]) for at in range(0, len(given), ways)]
+    if index is not None and ways < 1 << len(index):
+        found = [each | (index >= ways) for each in found]
+    return found
 
 
 def gather(flags: Mapping[str, str], lanes: int, target: Target) -> list[Step]:
@@ -153,21 +225,6 @@ def gather(flags: Mapping[str, str], lanes: int, target: Target) -> list[Step]:
 
     absent = {f"lane_{name}": None for name in ("nan", "pinf", "ninf") if name not in flags}
     return [Step("gather", function, target.logic(lanes), binds=absent)]
-
-
-class Kinds:
-    """What a code is: flags ``nan``, ``inf``, ``zero`` and ``sign``; NaN too if its format is none."""
-
-    def __init__(self, code: Value, choice: Formats, index: Value | None):
-        def flag(codes: Callable[[ElementFormat], Iterable[int]]) -> Value:
-            return chosen(index, [one_of(code[: fmt.width], tuple(codes(fmt))) for fmt in choice])
-
-        self.nan = flag(lambda fmt: fmt.nan_codes)
-        if index is not None and len(choice) < 1 << len(index):
-            self.nan = self.nan | (index >= len(choice))
-        self.inf = flag(lambda fmt: fmt.inf_codes)
-        self.zero = flag(lambda fmt: (int(c) for c in fmt.codes if fmt.values[c] == 0))
-        self.sign = chosen(index, [code[fmt.width - 1] for fmt in choice])
 
 
 def one_of(code: Value, codes: tuple[int, ...]) -> Value:

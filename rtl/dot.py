@@ -38,8 +38,8 @@ class DotParameters(Parameters):
         flags = terms.flags
         front = [
             *specials(a, b, target),
-            decode("a", a, target),
-            decode("b", b, target),
+            *decode("a", a, target),
+            *decode("b", b, target),
             *product(terms, target),
         ]
         if isinstance(PROFILES[self.profile].kind, Fused | Promoted):

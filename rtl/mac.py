@@ -59,8 +59,8 @@ class MacParameters(Parameters):
         return [
             *specials(a, b, target),
             *gather(terms.flags, 1, target),
-            decode("a", a, target),
-            decode("b", b, target),
+            *decode("a", a, target),
+            *decode("b", b, target),
             *product(terms, target),
             Step("alone", alone, binds=absent),
             *end(self, total.scaled(0, terms.exponents)),

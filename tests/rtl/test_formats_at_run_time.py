@@ -19,9 +19,7 @@ UNITS: dict[str, Parameters] = {
         a_format=("e3m2", "e2m3"), b_format=("e5m2", "e2m1", "e4m3"), lanes=4, block=4
     ),
     "inside a sum": DotParameters(a_format=("e4m3", "e5m2"), lanes=2, block=2, accumulate=True, contexts=2),
-    "tapered or not": DotParameters(
-        a_format=("hif8", "e4m3fnuz"), b_format=("int8",), lanes=2, block=2, mhz=100
-    ),
+    "tapered or not": DotParameters(a_format=("hif8", "e4m3fnuz"), b_format=("int8",), lanes=2, block=2),
     "mac": MacParameters(a_format=("e4m3", "e5m2"), b_format=("e5m2", "e4m3")),
 }
 
@@ -29,6 +27,12 @@ UNITS: dict[str, Parameters] = {
 @pytest.mark.parametrize("name", UNITS)
 def test_every_block_in_its_own_format(name: str, check: Check) -> None:
     assert check(UNITS[name]) >= 60
+
+
+@pytest.mark.parametrize("unit", [DotParameters, MacParameters])
+def test_every_format_on_one_port_at_the_default_clock(unit: type[Parameters]) -> None:
+    floats = ("e4m3", "e5m2", "e3m2", "e2m3", "e2m1", "e4m3fnuz", "e5m2fnuz", "hif8")
+    assert unit(a_format=floats, b_format=floats).build().latency > 1
 
 
 def test_ports_and_encodings() -> None:
