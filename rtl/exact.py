@@ -20,8 +20,8 @@ from mxdot.rtl.sums import FP32, Sum, fused_add
 from mxdot.rtl.targets import Target
 from mxdot.rtl.tensor_core import tagged
 
-SEGMENT = 64
-"""Bits of a segment, one carry chain; half of that where it follows a choice among contexts."""
+SEGMENT = 48
+"""Bits of a segment, one carry chain."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def exact_steps(parameters: Parameters, total: Sum) -> list[Step]:
     whole = Sum("settled_sum", signed(width), total.unit, None, flags)
     steps = [
         *placed("block", total.total, total.carry, "x" if total.x_most else None, grid, target),
-        register.step(),
+        *register.steps(),
         binary32.unpack(target),
     ]
     if whole.unit <= FP32.lsb and whole.unit + width - 1 > binary32.BIAS + 1:  # the register has room for C
@@ -83,33 +83,49 @@ def placed(name: str, total: str, carry: str | None, x: str | None, grid: Grid, 
 
 
 class Register:
-    """The register and what is kept beside it, of each context: flags, and C as given with a first block."""
+    """The register and what is kept beside it, of each context: flags, and C as given with a first block.
+
+    A block adds to `latest`, what the block before it left, or where that was another context's, to what was
+    fetched from the contexts' memory in the step before. No block but the one before can have written there
+    since, so a block is taken every cycle whatever its context.
+    """
 
     def __init__(self, parameters: Parameters, total: Sum, width: int):
         self.parameters, self.total, self.width = parameters, total, width
-        most = SEGMENT if parameters.contexts == 1 else SEGMENT // 2
-        self.sizes = [min(most, width - at) for at in range(0, width, most)]
+        self.sizes = [min(SEGMENT, width - at) for at in range(0, width, SEGMENT)]
         self.flags = [*total.flags, *(["scale_nan"] if parameters.scale else [])]
+        c = 32 if parameters.addend else 0
+        self.bits = [*(size + 1 for size in self.sizes), *(1 for _ in self.flags), c]
+        contexts = parameters.contexts
+        self.memory = Array(Signal(sum(self.bits), name=f"sum_{n}", reset_less=True) for n in range(contexts))
 
-    def step(self) -> Step:
+    def steps(self) -> list[Step]:
         """Gives the segments ``part`` and the carries into them, ``pending``; ``addend``; ``sum_<flag>``."""
-        contexts, addend = self.parameters.contexts, self.parameters.addend
-        parts = [
-            Array(Signal(size, name=f"part_{at}_{n}") for n in range(contexts))
-            for at, size in enumerate(self.sizes)
-        ]
-        carries = [
-            Array(Signal(name=f"pending_{at}_{n}") for n in range(contexts)) for at in range(len(self.sizes))
-        ]
-        held = {f: Array(Signal(name=f"held_{f}_{n}") for n in range(contexts)) for f in self.flags}
-        first = Array(Signal(name=f"first_{n}", init=1) for n in range(contexts))
-        given = Array(Signal(32, name=f"given_{n}", reset_less=True) for n in range(contexts))
+        contexts, target = self.parameters.contexts, self.parameters.device
+        several = contexts > 1
+        fresh = Array(Signal(name=f"first_{n}", init=1) for n in range(contexts))
+        before = Signal(range(contexts), name="context_before")
+        latest = Signal(sum(self.bits), name="latest", reset_less=True)
+
+        def fetch(m: Module, fire: Value, last: Value, context: Value | None) -> dict[str, Value]:
+            at = 0 if context is None else context
+            with m.If(fire):
+                m.d.sync += fresh[at].eq(last)
+                if context is not None:
+                    m.d.sync += before.eq(context)
+            found = {"first": Value.cast(fresh[at])}
+            if context is None:
+                return found
+            return found | {"again": context == before, "fetched": Value.cast(self.memory[context])}
 
         def accumulate(
             m: Module,
             fire: Value,
             term: list[Value],
             last: Value,
+            first: Value,
+            again: Value | None,
+            fetched: Value | None,
             c: Value | None,
             context: Value | None,
             nan: Value | None,
@@ -117,38 +133,50 @@ class Register:
             ninf: Value | None,
             scale_nan: Value | None,
         ) -> dict[str, Named]:
-            at = 0 if context is None else context
-            block, sums, begin = fit(term[0], signed(self.width)), [], 0
-            for part, carry, size in zip(parts, carries, self.sizes, strict=True):
+            kept = latest if again is None or fetched is None else Mux(again, latest, fetched)
+            *states, given = self.cut(kept)
+            states = [Mux(first, 0, state) for state in states]
+            block, begin = fit(term[0], signed(self.width)), 0
+            parts: list[Value] = []
+            pending: list[Value] = [Const(0, 1)]
+            for state, size in zip(states, self.sizes, strict=False):
                 piece = block[begin : begin + size]
-                sums.append(add_carry(part[at], piece, carry[at], unsigned(size + 1)))
+                value = add_carry(state[:-1], piece, state[-1], unsigned(size + 1))
+                parts.append(value[:-1])
+                pending.append(value[-1])
                 begin += size
-            pending = [Const(0, 1), *(s[-1] for s in sums[:-1])]
+            carries = pending[: len(parts)]
             now = {"nan": nan, "pinf": pinf, "ninf": ninf, "scale_nan": scale_nan}
-            flags = {f: held[f][at] | now[f] for f in self.flags}
-            start = Const(0, 32) if c is None else Mux(first[at], c, given[at])
+            held = zip(self.flags, states[len(self.sizes) :], strict=True)
+            flags = {flag: state | now[flag] for flag, state in held}
+            start = Const(0, 32) if c is None else Mux(first, c, given)
+            segments = [Cat(value, carry) for value, carry in zip(parts, carries, strict=True)]
+            word = Cat(*segments, *flags.values(), *([] if c is None else [start]))
             with m.If(fire):
-                for part, carry, value, out in zip(parts, carries, sums, pending, strict=True):
-                    m.d.sync += [part[at].eq(Mux(last, 0, value[:-1])), carry[at].eq(out & ~last)]
-                m.d.sync += [held[f][at].eq(flags[f] & ~last) for f in self.flags]
-                m.d.sync += first[at].eq(last)
-                if c is not None:
-                    m.d.sync += given[at].eq(start)
-            found: dict[str, Named] = {"part": [s[:-1] for s in sums], "pending": pending}
+                m.d.sync += latest.eq(word)
+                if context is not None:
+                    m.d.sync += self.memory[context].eq(word)
+            found: dict[str, Named] = {"part": parts, "pending": carries}
             return found | {f"sum_{f}": v for f, v in flags.items()} | {"addend": start, "keep": last}
 
-        binds: dict[str, str | None] = {
-            "term": "term_of_block",
-            "scale_nan": None,
-            "context": None,
-            "c": None,
-        }
+        one: dict[str, str | None] = {} if several else {"context": None}
+        binds = one | ({} if several else {"again": None, "fetched": None}) | {"term": "term_of_block"}
         binds |= {flag: self.total.flags.get(flag) for flag in ("nan", "pinf", "ninf")}
-        binds |= {"scale_nan": "scale_nan"} if self.parameters.scale else {}
-        binds |= {"context": "context"} if contexts > 1 else {}
-        binds |= {"c": "c"} if addend else {}
-        target = self.parameters.device
-        return Step("register", accumulate, target.add(max(self.sizes)) + target.mux(contexts), binds=binds)
+        binds |= {"scale_nan": "scale_nan" if self.parameters.scale else None}
+        binds |= {} if self.parameters.addend else {"c": None}
+        adding = target.lut + target.add(max(self.sizes) + 1)
+        return [
+            Step("fetch", fetch, target.mux(contexts), binds=one),
+            Step("register", accumulate, adding, binds=binds),
+        ]
+
+    def cut(self, word: Value) -> list[Value]:
+        """The segments with the carries into them, the flags, and C."""
+        found, at = [], 0
+        for bits in self.bits:
+            found.append(word[at : at + bits])
+            at += bits
+        return found
 
     def settle(self, with_c: bool, target: Target) -> list[Step]:
         """``settled_sum``: the segments' carries, and C where it is on the grid, added in."""

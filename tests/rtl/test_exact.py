@@ -28,7 +28,7 @@ UNITS: dict[str, Parameters] = {
     "no scale": unit("e4m3", "hif8", 2, 4, accumulate=True, scale=None, out="fp16"),
     "mac": MacParameters(profile="exact"),
     "mac, contexts": MacParameters(
-        profile="exact", a_format=("e5m2", "e4m3"), b_format=("e5m2",), contexts=4
+        profile="exact", a_format=("e5m2", "e4m3"), b_format=("e5m2",), contexts=16
     ),
     "mac of integers": MacParameters(profile="exact", a_format=("int8",), b_format=("int8",), max_blocks=40),
 }
