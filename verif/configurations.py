@@ -37,6 +37,9 @@ DEPTHS: dict[str, dict[str, int]] = {
 # Run-time formats, three and two of them.
 MIXES = (("e4m3", "e5m2", "e2m1"), ("e2m3", "e3m2"))
 
+GROUPS = (12,)  # more beats, where a profile adds in groups: several, and a short last one
+FIXED_LANES = (8, 32)  # where the profile fixes the block
+
 TRIES = 4000  # draws before a profile is given up: one may not suit the unit at all
 
 Pairs = set[tuple[tuple[str, Any], tuple[str, Any]]]
@@ -84,13 +87,17 @@ def parameters(unit: str, chosen: dict[str, Any]) -> Parameters | None:
 
 
 def _suited(options: dict[str, tuple[Any, ...]], profile: str) -> dict[str, tuple[Any, ...]]:
-    """The options with the one profile, and the formats and scales that its row accepts."""
+    """The options with the one profile, and the formats, scales and blocks that suit its row."""
     row = profiles.get(profile)
     suited = options | {"profile": (profile,)}
     for side in ("a_format", "b_format"):
         suited[side] = tuple(some for some in options[side] if set(some) <= set(row.elements))
     if "scale" in options:
         suited["scale"] = tuple(scale for scale in options["scale"] if scale in row.scales)
+    if "lanes" in options and isinstance(row.kind, profiles.Fused | profiles.Promoted):
+        suited["beats"] = BEATS + GROUPS
+        if row.block is not None:
+            suited |= {"lanes": FIXED_LANES, "beats": tuple(row.block // lanes for lanes in FIXED_LANES)}
     return suited
 
 
@@ -120,17 +127,21 @@ def pairs(chosen: dict[str, Any]) -> Pairs:
     return {(x, y) for x, y in found if (x[0], y[0]) != ("a_format", "b_format")}
 
 
-def pairwise(unit: str, seed: int = 0, samples: int = 600) -> list[Parameters]:
+def pairwise(unit: str, seed: int = 0, samples: int = 3000) -> list[Parameters]:
     """Parameter sets that cover every pair of option values seen in `samples` random ones, greedily few.
 
     Not every a_format with every b_format: that alone takes 81 sets, and the exhaustive runs have them all.
     """
     source = random(unit, seed)
     pool = [next(source) for _ in range(samples)]
-    covers = [pairs(chosen) for _, chosen in pool]
-    missing, picked = set().union(*covers), []
-    while missing:
-        best = max(range(samples), key=lambda i: len(covers[i] & missing))
-        missing -= covers[best]
+    found = [pairs(chosen) for _, chosen in pool]
+    number = {pair: index for index, pair in enumerate(sorted(set().union(*found), key=repr))}
+    covers = np.zeros((samples, len(number)), np.float32)
+    for row, some in zip(covers, found, strict=True):
+        row[[number[pair] for pair in some]] = 1
+    missing, picked = np.ones(len(number), np.float32), []
+    while missing.any():
+        best = int(np.argmax(covers @ missing))
+        missing *= 1 - covers[best]
         picked.append(pool[best][0])
     return picked

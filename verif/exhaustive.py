@@ -41,6 +41,14 @@ def scale_pairs(manifest: Mapping[str, Any]) -> Blocks:
     )
 
 
+def every_nth(blocks: Blocks, step: int) -> Blocks:
+    """One pair in `step` of a square grid of codes, along diagonals: every code is in it, on either side."""
+    rows = np.arange(len(blocks))
+    side = round(len(blocks) ** 0.5)
+    chosen = rows[(rows + rows // side) % step == 0]
+    return Blocks(*(getattr(blocks, name)[chosen] for name in ("a", "b", "a_scale", "b_scale", "c")))
+
+
 def check(verilog: Path, manifest: Mapping[str, Any], blocks: Blocks, simulator: str) -> list[str]:
     """Plays the blocks through a unit of one lane and block 1, without stalls; what is wrong, in words."""
     case = bench.feed(blocks)
