@@ -34,7 +34,10 @@ verify: setup  ## the cocotb regression of the default unit in SIM, from SEED
 	$(VENV)/mxdot verify dot -o $(OUT)/dot.v --sim $(SIM) --seed $(SEED)
 
 regress: setup  ## the long regression: every pair of options, RANDOM more sets from SEED, exhaustive codes
-	MXDOT_SEED=$(SEED) MXDOT_RANDOM=$(RANDOM) $(VENV)/pytest -n $(JOBS) $(wildcard tests/*/regress_*.py)
+	@mkdir -p build
+	OPENBLAS_NUM_THREADS=1 MXDOT_SEED=$(SEED) MXDOT_RANDOM=$(RANDOM) $(VENV)/pytest -n $(JOBS) --dist worksteal \
+	  -q --junitxml=build/regress.xml $(wildcard tests/*/regress_*.py); status=$$?; \
+	  $(VENV)/python -m mxdot.verif.regression_log build/regress.xml "make regress SEED=$(SEED)" && exit $$status
 
 bench: setup  ## cost and clock of a set of units with SEEDS seeds each, into docs/bench.md and .json
 	$(VENV)/python -m mxdot.flow.bench --seeds $(SEEDS)
