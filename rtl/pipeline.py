@@ -124,6 +124,7 @@ class Plan:
                 raise ValueError(f"no step gives the output {name}")
             self.last_read[name] = len(self.steps)
         self.width = {name: bits(value) for name, value in values.items()}
+        self.lanes = {name: len(_parts(value)) for name, value in values.items()}
 
     def live(self, cut: int) -> list[str]:
         """Names registered by a cut before step ``cut``: written earlier, read at ``cut`` or later."""
