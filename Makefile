@@ -7,6 +7,7 @@ EXTRAS ?= dev
 JOBS ?= auto
 SEED ?= 0
 SEEDS ?= 1
+QUICK ?=
 SIM ?= both
 RANDOM ?= 10
 OUT ?= out
@@ -14,7 +15,7 @@ OUT ?= out
 VENV := .venv/bin
 export AMARANTH_USE_YOSYS := builtin
 
-.PHONY: main test lint verify regress bench bench-golden oracles setup help clean
+.PHONY: main test lint verify regress bench bench-golden fit figures counts oracles setup help clean
 
 main: setup  ## the digits network through golden model and simulated hardware, then synthesis
 	$(VENV)/mxdot run dot -o $(OUT)/dot.v
@@ -39,8 +40,17 @@ regress: setup  ## the long regression: every pair of options, RANDOM more sets 
 	  -q --junitxml=build/regress.xml $(wildcard tests/*/regress_*.py); status=$$?; \
 	  $(VENV)/python -m mxdot.verif.regression_log build/regress.xml "make regress SEED=$(SEED)" && exit $$status
 
-bench: setup  ## cost and clock of a set of units with SEEDS seeds each, into docs/bench.md and .json
-	$(VENV)/python -m mxdot.flow.bench --seeds $(SEEDS)
+bench: setup  ## cost and clock of all units, the goals with SEEDS seeds, into docs/bench.md, .json and plots
+	$(VENV)/python -m mxdot.flow.bench --seeds $(SEEDS) $(if $(QUICK),--quick)
+
+fit: setup  ## the delays of rtl/targets.py, measured with the flow
+	$(VENV)/python -m mxdot.flow.fit
+
+figures: setup  ## the datapaths of docs/profiles, drawn from the steps, and their tables from docs/bench.json
+	$(VENV)/python -m mxdot.flow.figures
+
+counts: setup  ## the exact cell counts that tests/flow/test_flow_counts.py compares with, anew
+	$(VENV)/python -m mxdot.flow.counts tests/flow/counts.json
 
 bench-golden: setup  ## the golden model's speed beside NumPy and sgemm, with and without numba
 	$(VENV)/python -m mxdot.golden.benchmark
@@ -66,6 +76,7 @@ help:  ## this list
 	  JOBS "$(JOBS)" "parallel test processes" \
 	  SEED "$(SEED)" "seed of operands and stalls" \
 	  SEEDS "$(SEEDS)" "place-and-route seeds of the main job and of make bench" \
+	  QUICK "$(QUICK)" "1: make bench measures a subset, in minutes" \
 	  SIM "$(SIM)" "simulator of make verify: verilator, icarus, both" \
 	  RANDOM "$(RANDOM)" "random parameter sets of make regress" \
 	  OUT "$(OUT)" "folder for Verilog, manifest and reports"
