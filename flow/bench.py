@@ -81,7 +81,7 @@ def measure(unit: Unit, seeds: int, jobs: int | None, progress: synth.Progress) 
     }
     if unit.peer and "ecp5-dsp" not in manifest["command"]:
         progress("counting and-inverter gates")
-        found["and_gates"] = counts.and_gates(generated.verilog, unit.unit)
+        found["and_gates"] = counts.generic_size(unit.unit, unit.options)
     return found
 
 

@@ -73,7 +73,7 @@ def _gates(goals: Sequence[Result]) -> str:
     head = ["unit", "ANDs", "peer's ANDs", "peer"]
     return (
         "## Generic size\n\nTwo-input ANDs of the logic as an and-inverter graph, `synth -flatten; abc -g"
-        f" AND`: no device in it, flip-flops not counted.\n\n{table(head, rows)}"
+        f" AND`, in portable Verilog at the default clock; flip-flops not counted.\n\n{table(head, rows)}"
     )
 
 

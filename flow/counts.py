@@ -36,12 +36,18 @@ def and_gates(verilog: str, top: str) -> int:
     return count(verilog, top, f"synth -flatten -top {top}\nabc -g AND")["$_AND_"]
 
 
+def generic_size(unit: str, options: dict[str, Any]) -> int:
+    """`and_gates` of the unit in portable Verilog, at its default depth, whatever target the options name."""
+    kept = {name: value for name, value in options.items() if name not in ("target", "mhz", "stages")}
+    return and_gates(emit.generate(chosen(unit, None, kept)).verilog, unit)
+
+
 def mapped(unit: str, options: dict[str, Any]) -> dict[str, int]:
-    """``lut4``, ``ccu2c`` and ``ff`` of a unit mapped to the ECP5, and its ``and`` gates."""
+    """``lut4``, ``ccu2c`` and ``ff`` of a unit mapped to the ECP5, and its ``and`` gates (`generic_size`)."""
     verilog = emit.generate(chosen(unit, None, options)).verilog
     found = count(verilog, unit, f"synth_ecp5 -nodsp -top {unit}")
     ecp5 = {"lut4": found["LUT4"], "ccu2c": found.get("CCU2C", 0), "ff": found["TRELLIS_FF"]}
-    return ecp5 | {"and": and_gates(verilog, unit)}
+    return ecp5 | {"and": generic_size(unit, options)}
 
 
 @click.command(epilog="Example: python -m mxdot.flow.counts tests/flow/counts.json")
