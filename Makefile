@@ -42,6 +42,7 @@ regress: setup  ## the long regression: every pair of options, RANDOM more sets 
 
 bench: setup  ## cost and clock of all units, the goals with SEEDS seeds, into docs/bench.md, .json and plots
 	$(VENV)/python -m mxdot.flow.bench --seeds $(SEEDS) $(if $(QUICK),--quick)
+	$(VENV)/python -m mxdot.flow.figures
 
 fit: setup  ## the delays of rtl/targets.py, measured with the flow
 	$(VENV)/python -m mxdot.flow.fit

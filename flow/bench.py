@@ -28,6 +28,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Result = dict[str, Any]
+MARKS = ("<!-- goals: make bench -->\n", "<!-- end of goals -->\n")
+"""In README.md beside DIR, around the table of the goals."""
 
 
 def seeds_of(unit: Unit, seeds: int) -> int:
@@ -94,7 +96,7 @@ def read(path: Path) -> dict[str, Result]:
 
 
 def write(folder: Path, results: dict[str, Result]) -> None:
-    """The results file, in the order of the units, the page and the plots."""
+    """The results file, in the order of the units, the page, the plots, and the README's table."""
     ordered = [results[unit.key] for unit in UNITS if unit.key in results]
     lines = json.dumps({"device": synth.DEVICES["ecp5-85k"].title, "units": ordered}, indent=1)
     lines = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", lines)
@@ -102,6 +104,9 @@ def write(folder: Path, results: dict[str, Result]) -> None:
     write_atomic(folder / "bench.json", lines + "\n")
     drawn = bench_plots.write(folder, ordered)
     write_atomic(folder / "bench.md", bench_page.page(ordered, drawn))
+    readme = folder.parent / "README.md"
+    if (summary := bench_page.summary(ordered)) and readme.exists():
+        write_atomic(readme, bench_page.between(readme.read_text(), *MARKS, summary))
 
 
 def choose(quick: bool, only: str | None) -> list[Unit]:

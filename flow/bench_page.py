@@ -130,6 +130,27 @@ def _parts(results: Sequence[Result], plots: Sequence[str]) -> str:
     )
 
 
+def summary(results: Sequence[Result]) -> str:
+    """The goals in few columns, for the README; empty where none was measured."""
+    rows = []
+    for r in (r for r in results if "goals" in r["groups"]):
+        peer = PEERS[r["peer"]] if r["peer"] else None
+        best = f"{peer.title.split(',')[0]}, {peer.rate:g}" if peer and peer.rate else "–"
+        dsp = f" + {r['dsp']} DSP" if r["dsp"] else ""
+        speed = f"{r['median_mhz']:.0f}" + (f" of {len(r['seeds'])}" if len(r["seeds"]) > 1 else "")
+        rows.append([r["title"], f"{r['comb']:,}", f"{r['ff']:,}", f"{r['cells']:,}{dsp}", speed,
+                     r["latency"], f"**{_rate(r)}**", best])  # fmt: skip
+    head = ["unit", "COMB", "FF", "cells", "MHz", "latency", "kMAC/s per cell", "best peer"]
+    return table(head, rows) if rows else ""
+
+
+def between(page: str, begin: str, end: str, text: str) -> str:
+    """The page with the text between its two marks. ValueError where it has none."""
+    if begin not in page or end not in page:
+        raise ValueError(f"the page has no lines {begin.strip()!r} and {end.strip()!r}")
+    return page[: page.index(begin)] + begin + text + page[page.index(end) :]
+
+
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table, its first column to the left and numbers to the right."""
     kept = [list(map(str, row)) for row in rows]

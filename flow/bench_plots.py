@@ -46,6 +46,7 @@ def _lanes(results: Sequence[Result]) -> Figure:
         one.set_xscale("log", base=2)
         one.set_xticks(lanes, [str(n) for n in lanes])
     cells.set_yscale("log", base=2)
+    cells.yaxis.set_major_formatter("{x:,.0f}")
     cells.legend(frameon=False)
     fmax.legend(frameon=False)
     return _figure(cells)

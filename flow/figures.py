@@ -53,10 +53,8 @@ def cost(profile: str, results: dict[str, bench.Result]) -> str:
 
 
 def with_cost(page: str, table: str) -> str:
-    """The page with the table between its marks. ValueError where it has none."""
-    if BEGIN not in page or END not in page:
-        raise ValueError(f"the page has no lines {BEGIN.strip()!r} and {END.strip()!r}")
-    return page[: page.index(BEGIN)] + BEGIN + table + page[page.index(END) :]
+    """The page with the table between its marks."""
+    return bench_page.between(page, BEGIN, END, table)
 
 
 @click.command(epilog="Example: python -m mxdot.flow.figures")
