@@ -21,6 +21,7 @@ from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.emit import generate
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
+from mxdot.verif.planted_profiles import PLANTED as PROFILES
 from mxdot.verif.rows import Stream
 from mxdot.verif.runner import SIMULATORS, Report, build_root, regress
 
@@ -177,14 +178,21 @@ def run(verilog: str, manifest: Mapping[str, Any], name: str, simulator: str, se
     return regress(path, manifest, simulator, seed, rows=rows)
 
 
-def texts(parameters: Parameters) -> dict[str, str]:
-    """The sound unit ("no bug") and each planted one, as Verilog."""
+Text = tuple[str, Mapping[str, Any]]  # a unit's Verilog, and the sound unit's manifest
+
+
+def texts(parameters: Parameters) -> dict[str, Text]:
+    """The sound unit ("no bug") and each planted one; then the profiles with theirs."""
     sound = generate(parameters)
-    found = {"no bug": sound.verilog}
+    found: dict[str, Text] = {"no bug": (sound.verilog, sound.manifest)}
     for name, (step, edit) in ARITHMETIC.items():
-        found[name] = generate(with_step(parameters, step, edit)).verilog
+        found[name] = (generate(with_step(parameters, step, edit)).verilog, sound.manifest)
     for name, glue in HANDSHAKE.items():
-        found[name] = wrapped(sound.verilog, sound.manifest, glue)
+        found[name] = (wrapped(sound.verilog, sound.manifest, glue), sound.manifest)
+    for name, (unit, step, edit) in PROFILES.items():
+        sound = generate(unit)
+        found.setdefault(f"no bug: {unit.profile}", (sound.verilog, sound.manifest))
+        found[name] = (generate(with_step(unit, step, edit)).verilog, sound.manifest)
     return found
 
 
@@ -195,19 +203,18 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=400)
     options = parser.parse_args(words)
-    parameters = DotParameters(lanes=4, block=8)
-    manifest, holes = generate(parameters).manifest, 0
+    planted, holes = texts(DotParameters(lanes=4, block=8)), 0
     for simulator in SIMULATORS if options.sim == "both" else [options.sim]:
-        for name, verilog in texts(parameters).items():
+        for name, (verilog, manifest) in planted.items():
             report = run(verilog, manifest, name, simulator, options.seed, options.rows)
-            right = report.ok == (name == "no bug")
+            right = report.ok == name.startswith("no bug")
             holes += not right
             found = (
                 f"{len(report.failures)} of {report.tests} tests fail"
                 if report.failures
                 else "all tests pass"
             )
-            print(f"{'ok  ' if right else 'HOLE'} {simulator:9} {name:38} {found}", flush=True)
+            print(f"{'ok  ' if right else 'HOLE'} {simulator:9} {name:52} {found}", flush=True)
     return 1 if holes else 0
 
 
