@@ -23,7 +23,8 @@ from mxdot.flow.commands.synth import MARGIN
 from mxdot.flow.files import build_folder, write_atomic
 from mxdot.flow.options import chosen
 from mxdot.rtl import emit
-from mxdot.rtl.parameters import DEFAULT_MHZ
+from mxdot.rtl.parameters import DEFAULT_MHZ, Parameters
+from mxdot.rtl.pipeline import Pipeline
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -37,6 +38,12 @@ def seeds_of(unit: Unit, seeds: int) -> int:
     return seeds if "goals" in unit.groups else 1
 
 
+def cut_for(parameters: Parameters, unit: Pipeline) -> int:
+    """The clock that a unit is cut for where none was asked: the default, or what its slowest step allows."""
+    slowest = max(step.delay for step in unit.plan.steps)
+    return min(DEFAULT_MHZ, int(1000 / (slowest + parameters.device.register)))
+
+
 def measure(unit: Unit, seeds: int, jobs: int | None, progress: synth.Progress) -> Result:
     """One unit's figures; kMAC/s per cell = lanes x median MHz x 1000 / cycles a beat / cells."""
     parameters = chosen(unit.unit, None, unit.options)
@@ -44,8 +51,9 @@ def measure(unit: Unit, seeds: int, jobs: int | None, progress: synth.Progress) 
     path = build_folder() / "bench" / unit.key / f"{unit.unit}.v"
     generated.write(path)
     manifest = generated.manifest
-    asked = manifest["parameters"]["mhz"]
-    target = unit.target_mhz or MARGIN * (asked or DEFAULT_MHZ)
+    built = parameters.build()
+    asked = parameters.mhz or cut_for(parameters, built)
+    target = unit.target_mhz or MARGIN * asked
     done = synth.synthesise(
         path,
         unit.unit,
@@ -57,7 +65,6 @@ def measure(unit: Unit, seeds: int, jobs: int | None, progress: synth.Progress) 
     )
     speed = median(done.fmax_mhz)
     rate = manifest["parameters"]["lanes"] * speed * 1000 / manifest["initiation_interval"]
-    built = parameters.build()
     where = cells.by_step(Path(done.folder) / f"seed1-{target:g}mhz-routed.json", built)
     found = {
         "key": unit.key,

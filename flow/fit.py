@@ -23,13 +23,14 @@ from typing import Any
 import click
 import numpy as np
 from mxdot.flow import cli, fit_alone, synth, timing
+from mxdot.flow.bench import cut_for
 from mxdot.flow.bench_page import table
 from mxdot.flow.bench_units import UNITS, Unit
 from mxdot.flow.commands.synth import MARGIN
 from mxdot.flow.files import build_folder, write_atomic
 from mxdot.flow.options import chosen
 from mxdot.rtl import emit
-from mxdot.rtl.parameters import DEFAULT_MHZ, Parameters
+from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Pipeline
 from mxdot.rtl.targets import TARGETS, Target
 from rich.console import Console
@@ -110,7 +111,7 @@ def stages(unit: Unit, progress: synth.Progress) -> list[Stage]:
     generated = emit.generate(parameters)
     path = build_folder() / "bench" / unit.key / f"{unit.unit}.v"
     generated.write(path)
-    mhz = unit.target_mhz or MARGIN * (parameters.mhz or DEFAULT_MHZ)
+    mhz = unit.target_mhz or MARGIN * (parameters.mhz or cut_for(parameters, parameters.build()))
     done = synth.synthesise(path, unit.unit, mhz=mhz, progress=progress, manifest=generated.manifest)
     routed = Path(done.folder) / f"seed1-{mhz:g}mhz-routed.json"
     slowest: dict[int, timing.Route] = {}
