@@ -4,11 +4,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.emit import generate
 from mxdot.rtl.parameters import Parameters
-from mxdot.verif import configurations, exhaustive
+from mxdot.verif import bench, configurations, exhaustive
+from mxdot.verif.simulate import simulate
+
+SCALES = ("a_scale", "b_scale")
 
 
 def written(parameters: Parameters, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -32,6 +36,25 @@ def test_every_pair_of_e4m3_codes_and_of_e8m0_codes(kind: str, tmp_path: Path) -
     blocks = exhaustive.code_pairs(unit[1]) if kind == "codes" else exhaustive.scale_pairs(unit[1])
     assert len(blocks) == 1 << 16
     assert exhaustive.check(*unit, blocks, "verilator") == []
+
+
+def test_bit_7_of_a_ue4m3_scale_is_not_looked_at(tmp_path: Path) -> None:
+    options = {"a_format": ("e2m1",), "b_format": ("e2m1",), "scale": "ue4m3"}
+    path, manifest = written(DotParameters(lanes=1, block=1, **options), tmp_path)
+    some = exhaustive.every_nth(exhaustive.scale_pairs(manifest), 16)
+    case = bench.feed(some)
+    rows = bench.rows(manifest, case)
+    rows |= {side: rows[side] | (np.arange(len(some), dtype=np.uint64) & 1) << 7 for side in SCALES}
+    got = simulate(path, manifest, rows, simulator="icarus").rows["result"]
+    np.testing.assert_array_equal(got, bench.golden(manifest, case)["result"])
+    assert len(set(got.tolist())) > 100
+
+
+def test_a_sample_of_pairs_has_every_code_on_either_side() -> None:
+    manifest = generate(DotParameters(lanes=1, block=1)).manifest
+    some = exhaustive.every_nth(exhaustive.scale_pairs(manifest), 16)
+    assert len(some) == 1 << 12
+    assert set(some.a_scale.tolist()) == set(some.b_scale.tolist()) == set(range(256))
 
 
 def test_one_wrong_product_among_all_is_found(tmp_path: Path) -> None:
