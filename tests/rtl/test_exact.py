@@ -90,6 +90,18 @@ def test_as_many_blocks_of_the_largest_size_as_stated(
     assert want.tolist()[:2] == [0x7F800000, 0xFF800000]
 
 
+def test_more_blocks_than_stated_wrap(tmp_path: Path, builds: None) -> None:
+    """The register is two's complement: a sum that fits at its end is right, however it ran over before."""
+    options = {"a_format": ("int8",), "b_format": ("int8",), "lanes": 1, "block": 1, "scale": None}
+    made = generate(DotParameters(profile="exact", accumulate=True, max_blocks=2, addend=False, **options))
+    path, _ = made.write(tmp_path / "dot.v")
+    a = np.array([0x80] * 9 + [0x7F] * 9)  # nine times 4, nine times -127/64 * 2
+    b = np.full(18, 0x80)
+    rows = {"a": a[:, None], "b": b[:, None], "last": np.arange(18) == 17}
+    got = simulate(path, made.manifest, rows, simulator="icarus").rows["result"].astype(np.uint32)
+    assert got.view(np.float32).tolist() == [9 * 4 - 9 * 127 / 32]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
