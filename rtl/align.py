@@ -14,9 +14,6 @@ from mxdot.rtl.bits import fit, flip
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
-LEVELS = 4
-"""Levels of a shift in one step."""
-
 
 class Placed(Protocol):
     """What is put in its place: a significand, the largest exponent, low bits that are always zero."""
@@ -55,16 +52,17 @@ def align(terms: Placed, target: Target) -> list[Step]:
         return [Step("align", lambda product: {"term": [fit(p, shape) for p in product]})]
     bits = fine_bits(terms)
     signs = {} if terms.signs else {"sign": None}
-    first: list[Step] = []
-    moved: dict[str, str | None] = {}
-    start = max(0, bits - LEVELS)
-    if start:
-        first = [Step("finer", _finer(terms, start), target.lut * start)]
-        moved = {"product": "finer"}
+    steps: list[Step] = []
+    names: dict[str, str | None] = {"word": "product"}
+    for level in range(bits):
+        last = level == bits - 1
+        name = "fine" if last else f"fine{level}"
+        sign = signs if last else {"sign": None}
+        steps.append(Step(name, _fine(terms, level, bits, name), target.lut, binds=names | sign))
+        names = {"word": name}
     return [
-        *first,
-        Step("fine", _fine(terms, start, bits), target.lut * (bits - start), binds=moved | signs),
         Step("select", _select(terms, bits), target.lut, binds=signs),
+        *steps,
         Step("coarse", _coarse(terms, bits), target.lut),
     ]
 
@@ -74,25 +72,19 @@ def _places(terms: Placed, bits: int) -> int:
     return (terms.exponents >> bits) + 1
 
 
-def _finer(terms: Placed, bits: int) -> Callable[..., dict[str, list[Value]]]:
-    """The low bits of a fine shift that is too deep for one step."""
-    shape = Shape(terms.significand.width + (1 << bits) - 1, terms.significand.signed)
+def _fine(terms: Placed, level: int, bits: int, name: str) -> Callable[..., dict[str, list[Value]]]:
+    """Left by 2^level where the exponent says so; the last level complements by the sign in the same LUTs."""
+    reach = terms.significand.width + (2 << level) - 1
+    shape = Shape(2 << bits if level == bits - 1 else reach, terms.significand.signed)
 
-    def finer(product: list[Value], exponent: list[Value]) -> dict[str, list[Value]]:
-        return {"finer": [fit(p << e[:bits], shape) for p, e in zip(product, exponent, strict=True)]}
-
-    return finer
-
-
-def _fine(terms: Placed, start: int, bits: int) -> Callable[..., dict[str, list[Value]]]:
-    shape = Shape(2 << bits, terms.significand.signed)
-
-    def fine(product: list[Value], exponent: list[Value], sign: list[Value] | None) -> dict[str, list[Value]]:
+    def fine(word: list[Value], exponent: list[Value], sign: list[Value] | None) -> dict[str, list[Value]]:
         words = []
-        for lane, (p, e) in enumerate(zip(product, exponent, strict=True)):
-            word = fit(p << Cat(Const(0, start), e[start:bits]) if start else p << e[:bits], shape)
-            words.append(word if sign is None else flip(word, sign[lane]))
-        return {"fine": words}
+        for lane, (w, e) in enumerate(zip(word, exponent, strict=True)):
+            up: Value = Cat(Const(0, 1 << level), w)
+            up = up.as_signed() if terms.significand.signed else up
+            moved = fit(Mux(e[level], fit(up, shape), fit(w, shape)), shape)
+            words.append(moved if sign is None else flip(moved, sign[lane]))
+        return {name: words}
 
     return fine
 

@@ -1,9 +1,9 @@
-"""RNE(C + S * 2^x), fused: one exact sum and one rounding, as steps.
+"""C + S * 2^x, exactly, in one frame: the sum before its one rounding, as steps.
 
 C is a binary32, S a two's complement integer of W bits with its unit, x an exponent. The frame of the sum
 holds S * 2^x at a fixed place, ABOVE bits below its top and BELOW bits above its bottom; C's 24-bit
-significand starts at the top and moves right by ``distance`` until both have the same unit; what falls
-below the frame is sticky.
+significand starts at the top and moves right by ``apart`` until both have the same unit; what falls below
+the frame is sticky.
 
 * C above all of S, its last place 2^(W+1) units or more ("far", or S zero): C stays at the top. S, wherever
   it belongs below, acts as itself: |S| < 2^(W-1) is under a quarter of that place, so that it only says
@@ -11,17 +11,15 @@ below the frame is sticky.
 * C's last bits below the frame: S is at least one unit, the sum more than half of one. Its 24 bits and a
   guard lie in the 25 bits below the unit, so what is lower still is sticky.
 
-So the rounding is that of the exact sum in every case, and one bit less on either side would not do. A
-result below the normal range needs no path of its own: the shift that normalises stops at the exponent 1.
+So the rounding (`rounding`) is that of the exact sum in every case, and one bit less on either side would
+not do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
-from mxdot.golden.formats import ResultFormat
 from mxdot.rtl.bits import add_carry, any_of, fit, flip, subtract
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -35,13 +33,24 @@ BELOW = PRECISION + 1
 ABOVE = PRECISION + 1
 """Bits of the frame above S: C's significand and a zero bit."""
 
-GROUP = 8
-"""Bits that a first level of logic looks at together."""
+FINE = (PRECISION - 2).bit_length()
+"""Bits of C's shift inside a word of two chunks; the chunks are then put in their place."""
+CHUNK = 1 << FINE
+"""Bits of a chunk."""
+LOOK = 11
+"""Bits of S that are looked at together: with the carry's, two levels of LUTs."""
+PIECE = 72
+"""Bits of the frame that are added in one carry chain."""
 
 
 def frame_bits(width: int) -> int:
     """Magnitude bits of the frame for an S of ``width`` bits, sign included."""
     return ABOVE + width + BELOW
+
+
+def chunks(bits: int) -> int:
+    """Chunks that hold so many bits; the last may be a short one."""
+    return -(-bits // CHUNK)
 
 
 def unpack(target: Target) -> Step:
@@ -60,176 +69,136 @@ def unpack(target: Target) -> Step:
     return Step("unpack", function, target.logic(31))
 
 
-def place(width: int, unit: int, x_most: int, total: str, carry: str | None, target: Target) -> list[Step]:
-    """Reads ``total`` (W = ``width`` bits), ``x``, ``c_exp``; gives ``shift``, how far C moves right, and
-    ``room``.
+def place(width: int, unit: int, x_most: int, target: Target) -> list[Step]:
+    """Reads ``x``, ``c_sig``, ``c_exp``; gives ``word``, C moved right inside two chunks; ``places``, the
+    chunk of the frame that it starts in, one-hot, the last bit for "below them all"; and ``lows``: whether
+    bits then fall below the frame.
 
     S has the unit 2^(unit + x), x in 0 .. ``x_most`` (0: no x is read).
-    distance = unit + x + 150 + W + ABOVE - 24 - c_exp; ``room`` is how far the sum may be shifted left: the
-    exponent field that the top bit of the frame stands for, less 1.
+    apart = ``base`` - c_exp = unit + x + 150 + W + ABOVE - 24 - c_exp; ``by`` is its part inside a chunk.
     """
-    top = unit + 150 + width + ABOVE - PRECISION
-    levels = frame_bits(width).bit_length()
-    shape = signed(max(abs(top + x_most), abs(top - 254), 1 << levels).bit_length() + 1)
-    last, most_room = (1 << levels) - 1, (1 << normalise_levels(width)) - 1
+    top, count = unit + 150 + width + ABOVE - PRECISION, chunks(frame_bits(width))
+    shape = signed(max(abs(top + x_most), abs(top - 254), CHUNK * count).bit_length() + 1)
 
     def base(x: Value | None) -> dict[str, Value]:
         return {"base": Const(top, shape) if x is None else fit(fit(x, shape) + Const(top, shape), shape)}
 
-    def distance(total: Value, carry: Value | None, base: Value, c_exp: Value) -> dict[str, Value]:
-        zero = Const(0, 1) if carry is None else carry  # total + carry is 0 if every bit is the carry's
-        nothing = ~flip(total, zero).any()
-        return {"apart": subtract(base, c_exp, shape), "nothing": nothing}
+    def distance(base: Value, c_exp: Value) -> dict[str, Value]:
+        return {"apart": subtract(base, c_exp, shape)}
 
-    def limits(base: Value, apart: Value, nothing: Value, c_exp: Value) -> dict[str, Value]:
-        far = apart[-1] | nothing
-        beyond = apart[levels:-1].any()
-        field = Mux(far, c_exp, base)
-        return {
-            "shift": Mux(far, 0, Mux(beyond, last, apart[:levels])),
-            "field": field,
-        }
+    def spread(apart: Value) -> dict[str, Value]:
+        far, chunk = apart[-1], apart[FINE:-1]
+        here = [chunk == at for at in range(count)]
+        later = [~far & at for at in here[1:]]
+        places = Cat(far | here[0], *later, ~far & (chunk >= count))
+        return {"far": far, "by": apart[:FINE] & (~far).replicate(FINE), "places": places}
 
-    def room(field: Value) -> dict[str, Value]:
-        less, bits = fit(field - 1, unsigned(len(field))), normalise_levels(width)
-        return {"room": Mux(less[bits:].any(), most_room, less[:bits])}
-
-    return [
+    steps = [
         Step("base", base, target.add(shape.width), binds={} if x_most else {"x": None}),
-        Step(
-            "distance",
-            distance,
-            max(target.add(shape.width), target.logic(width)),
-            binds={"total": total, "carry": carry},
-        ),
-        Step("limits", limits, 2 * target.lut),
-        Step("room", room, target.add(shape.width) + target.lut),
+        Step("distance", distance, target.add(shape.width)),
+        Step("spread", spread, 2 * target.lut),
     ]
+    names: dict[str, str | None] = {"word": "c_sig"}
+    for level in range(FINE):
+        result = f"right{level}" if level < FINE - 1 else "word"
+        steps.append(Step(f"right{level}", _moved_right(level, result), target.lut, binds=names))
+        names = {"word": result}
+
+    def lows(word: Value) -> dict[str, Value]:
+        # C that starts in chunk ``at`` has bits - CHUNK * at bits of the frame for itself
+        rooms = [max(0, frame_bits(width) - CHUNK * at) for at in range(count)] + [0]
+        return {"lows": Cat(*(word[: max(0, len(word) - room)].any() for room in rooms))}
+
+    return [*steps, Step("lows", lows, target.logic(PRECISION + CHUNK))]
 
 
-def shift_right(width: int, target: Target) -> list[Step]:
-    """Reads ``c_sig``, ``shift``; gives ``c_frame``, C in the frame, and ``c_sticky``: bits fell below."""
-    bits, levels = frame_bits(width), frame_bits(width).bit_length()
-    steps: list[Step] = []
-    names: dict[str, str | None] = {"word": "c_sig", "lost": None}
-    size = PRECISION
-    for level in range(levels):
-        over = max(0, size + (1 << level) - bits)
-        size = min(bits, size + (1 << level))
-        delay = max(target.mux(2), target.logic(over + 1) if over else 0)
-        steps.append(Step(f"right{level}", _moved_right(level, over), delay, binds=names))
-        names = {"word": f"right{level}", "lost": f"fell{level}" if over else None}
+def _moved_right(level: int, result: str) -> Callable[..., dict[str, Value]]:
+    """By 2^level where ``by`` says so; the word's top stays, nothing falls off below."""
+    gap = Const(0, 1 << level)
 
-    def settle(word: Value, lost: Value) -> dict[str, Value]:
-        return {"c_frame": Cat(Const(0, bits - len(word)), word), "c_sticky": lost}
-
-    return [*steps, Step("settle", settle, binds=names)]
-
-
-def _moved_right(level: int, over: int) -> Callable[..., dict[str, Value]]:
-    """By 2^level where ``shift`` says so; the word's top stays, ``over`` bits can fall below."""
-    by = 1 << level
-
-    def move(word: Value, shift: Value, lost: Value | None) -> dict[str, Value]:
-        wide = Mux(shift[level], Cat(word, Const(0, by)), Cat(Const(0, by), word))
-        if not over:
-            return {f"right{level}": wide}
-        fell = shift[level] & word[:over].any()
-        return {f"right{level}": wide[over:], f"fell{level}": fell if lost is None else fell | lost}
+    def move(word: Value, by: Value) -> dict[str, Value]:
+        return {result: Mux(by[level], Cat(word, gap), Cat(gap, word))}
 
     return move
 
 
-def add(width: int, total: str, carry: str | None, target: Target) -> list[Step]:
-    """Reads ``c_frame``, ``c_sign``, S; gives ``frame``: |C| + S relative to C's sign, floored.
-
-    In two steps: up to the top of S, and above it, where S is its sign and a carry.
+def meet(width: int, total: str, carry: str | None, target: Target) -> list[Step]:
+    """Reads S and what `place` gives; gives ``c_frame``, C in the frame, ``c_sticky``: bits fell below,
+    ``field``: the exponent field that the top bit of the frame stands for, and S relative to C's sign.
     """
-    low = signed(width + 2)
+    bits = frame_bits(width)
+    count = chunks(bits)
 
     def turn(total: Value, carry: Value | None, c_sign: Value) -> dict[str, Value]:
         # -(total + carry) = ~total + ~carry
         return {"turned": flip(total, c_sign), "turned_carry": c_sign if carry is None else c_sign ^ carry}
 
-    def lower(c_frame: Value, turned: Value, turned_carry: Value) -> dict[str, Value]:
-        return {"sum_low": add_carry(c_frame[BELOW : BELOW + width], turned, turned_carry, low)}
+    def zeros(total: Value, carry: Value | None) -> dict[str, Value]:
+        zero = Const(0, 1) if carry is None else carry  # total + carry is 0 if every bit is the carry's
+        differs = flip(total, zero)
+        return {"nonzero": Cat(*(differs[at : at + LOOK].any() for at in range(0, width, LOOK)))}
 
-    def upper(c_frame: Value, sum_low: Value) -> dict[str, Value]:
-        # C below is unsigned and S signed: what the low part carries up is -1, 0 or 1, its top two bits
-        above = fit(c_frame[BELOW + width :], signed(ABOVE + 1)) + sum_low[width:].as_signed()
-        return {"frame": Cat(c_frame[:BELOW], sum_low[:width], above[: ABOVE + 1]).as_signed()}
+    def stay(far: Value, nonzero: Value, places: Value, base: Value, c_exp: Value) -> dict[str, Value]:
+        nothing = ~nonzero.any()
+        start = Cat(places[0] | nothing, places[1:] & (~nothing).replicate(count))
+        top = fit(Mux(far | nothing, c_exp, base), unsigned(len(base) - 1))
+        return {"start": start, "top": top, "nothing": nothing}
 
+    def settle(word: Value, start: Value) -> dict[str, Value]:
+        halves = word[-CHUNK:], Cat(Const(0, 2 * CHUNK - len(word)), word[:-CHUNK])
+        found = [halves[0] & start[0].replicate(CHUNK)]
+        for at in range(1, count):
+            high, low = (half & start[at - k].replicate(CHUNK) for k, half in enumerate(halves))
+            found.append(high | low)
+        return {"c_frame": Cat(*reversed(found))[CHUNK * count - bits :]}
+
+    def fallen(lows: Value, start: Value) -> dict[str, Value]:
+        return {"c_sticky": (lows & start).any()}
+
+    def field(top: Value, nothing: Value, by: Value) -> dict[str, Value]:
+        return {"field": add_carry(top, by & nothing.replicate(FINE), None, unsigned(len(top)))}
+
+    sums: dict[str, str | None] = {"total": total, "carry": carry}
     return [
-        Step("turn", turn, target.lut, binds={"total": total, "carry": carry}),
-        Step("add", lower, target.add(width)),
-        Step("carry", upper, target.add(ABOVE)),
+        Step("turn", turn, target.lut, binds=sums),
+        Step("zeros", zeros, 2 * target.lut, binds=sums),
+        Step("stay", stay, target.lut + target.logic(-(-width // LOOK))),
+        Step("settle", settle, target.lut),
+        Step("fallen", fallen, target.logic(2 * count + 2)),
+        Step("field", field, target.lut + target.add(10)),
     ]
 
 
-def normalise(width: int, target: Target) -> list[Step]:
-    """Reads ``frame``, ``c_sticky``, ``room``; gives ``left0``, ``sticky0`` and ``moved0``.
+def add(width: int, target: Target) -> list[Step]:
+    """Gives ``frame``: |C| + S relative to C's sign, floored, in two's complement.
 
-    ``left0``: sign, 24 significant bits and a guard; ``sticky0``: something is below; ``moved0``: places
-    shifted. Level by level, halving: shift left by 2^k if the top 2^k bits equal the sign and ``room``
-    allows. After a level that did not shift, fewer than 2^k places are missing or left: k bits of room are
-    enough for the rest.
+    In carry chains of at most PIECE bits, a step each; a step hands on what is left of S, its sign at least.
     """
+    size = width + ABOVE + 1
     steps: list[Step] = []
-    names: dict[str, str | None] = {"word": "frame", "room": "room", "lost": "c_sticky", "before": None}
-    for level in reversed(range(normalise_levels(width))):
-        below = max(0, min(frame_bits(width), PRECISION + (2 << level)) - PRECISION - (1 << level))
-        scan, look, move = _moved_left(level, below)
-        found = {"top": f"top{level}", "bottom": f"bottom{level}", "go": f"go{level}", "low": f"low{level}"}
-        steps += [
-            Step(f"scan{level}", scan, target.logic(GROUP + 1), binds=names),
-            Step(f"look{level}", look, target.logic((1 << level) // GROUP + 1), binds=names | found),
-            Step(f"left{level}", move, target.lut, binds=names | found),
-        ]
-        names = {
-            "word": f"left{level}",
-            "room": f"room{level}",
-            "lost": f"sticky{level}",
-            "before": f"moved{level}",
-        }
+    names: dict[str, str | None] = {"s": "turned", "carry": "turned_carry", "done": None}
+    for at in range(0, size, PIECE):
+        most = min(PIECE, size - at)
+        steps.append(Step(f"add_c{at}", _piece(at, most, size), target.add(most), binds=names))
+        names = {"s": f"s{at}", "carry": f"carry{at}", "done": f"done{at}"}
     return steps
 
 
-def _moved_left(level: int, below: int) -> tuple[Callable[..., dict[str, Any]], ...]:
-    """Look at groups of bits, decide, and move; the low ``below`` bits then cannot come back."""
-    by = 1 << level
+def _piece(at: int, count: int, size: int) -> Callable[..., dict[str, Value]]:
+    """Bits ``at`` and up of the ``size`` above BELOW, ``count`` of them."""
 
-    def scan(word: Value) -> dict[str, list[Value]]:
-        sign = word[-1]
-        tops = [word[-1 - by : -1][at : at + GROUP] for at in range(0, by, GROUP)]
-        bottoms = [word[at : min(at + GROUP, below)] for at in range(0, below, GROUP)]
-        return {
-            f"top{level}": [flip(group, sign).any() for group in tops],
-            f"bottom{level}": [group.any() for group in bottoms],
-        }
+    def piece(c_frame: Value, s: Value, carry: Value, done: Value | None) -> dict[str, Value]:
+        shape = unsigned(count + 1)
+        above = fit(c_frame[BELOW:], unsigned(size))
+        part = fit(fit(s.as_signed(), signed(count)).as_unsigned(), shape)
+        total = add_carry(above[at : at + count], part, carry, shape)
+        whole = Cat(c_frame[:BELOW] if done is None else done, total[:count])
+        if at + count == size:
+            return {"frame": whole.as_signed()}
+        rest = s[count:] if len(s) > count else s[-1]
+        return {f"done{at}": whole, f"carry{at}": total[count], f"s{at}": rest}
 
-    def look(top: list[Value], bottom: list[Value], room: Value) -> dict[str, Value]:
-        low = any_of(bottom) if bottom else Const(0, 1)
-        return {f"go{level}": ~any_of(top) & room[level], f"low{level}": low}
-
-    def move(
-        word: Value, room: Value, lost: Value, before: Value | None, go: Value, low: Value
-    ) -> dict[str, Value]:
-        moved = Mux(go, Cat(Const(0, by), word[: -1 - by]), word[:-1])
-        given = {
-            f"left{level}": Cat(moved[below:], word[-1]).as_signed(),
-            f"moved{level}": go if before is None else Cat(go, before),
-            f"sticky{level}": lost | (low & ~go),
-        }
-        return given | (
-            {f"room{level}": room[:level] | (room[level] & ~go).replicate(level)} if level else {}
-        )
-
-    return scan, look, move
-
-
-def normalise_levels(width: int) -> int:
-    """Levels of the left shift: together they reach the lowest bit of the frame."""
-    return (frame_bits(width) - 1).bit_length()
+    return piece
 
 
 def verdict(signs: dict[str, str | None], target: Target) -> Step:
@@ -251,83 +220,3 @@ def verdict(signs: dict[str, str | None], target: Target) -> Step:
         return {"is_nan": is_nan | (up & down), "is_inf": up | down, "inf_sign": down}
 
     return Step("verdict", function, 2 * target.lut, binds=signs)
-
-
-def round_even(out: ResultFormat, nan_code: int, target: Target, result: str = "result") -> list[Step]:
-    """Reads what `normalise`, `lower` and `verdict` give; gives ``result``, a binary32 or narrower.
-
-    A negative frame is not negated: its magnitude is the complement plus one unit that is not there, so
-    half-way and more is "guard, or nothing below and the last bit odd". A result below the normal range of
-    an ``out`` with a smaller exponent than binary32 first moves right.
-    """
-    tag = "" if result == "result" else f"{result}_"
-    steps: list[Step] = []
-    names: dict[str, str | None] = {"word": "left0", "lost": "sticky0"}
-    if BIAS != out.bias:
-        steps = subnormal(out, tag, target)
-        names = {"word": f"{tag}lowered", "lost": f"{tag}below"}
-    spare = PRECISION - (out.mantissa_bits + 1)
-    infinity, exponent = out.infinity, out.exponent_bits
-
-    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Value]:
-        negative, magnitude = word[-1], flip(word[spare:-1], word[-1])
-        below = lost | word[:spare].any() if spare else lost
-        guard, odd = magnitude[0], magnitude[1]
-        up = Mux(negative, guard | (~below & odd), guard & (below | odd))
-        zero = ~(magnitude.any() | below | negative)
-        sign = Mux(is_inf, inf_sign, (c_sign ^ negative) & ~zero)
-        return {f"{tag}magnitude": magnitude[1:], f"{tag}up": up, f"{tag}result_sign": sign}
-
-    def rounded(magnitude: Value, up: Value, reduced: Value) -> dict[str, Value]:
-        hidden = magnitude[-1]
-        field = reduced if out.bias == BIAS else fit(reduced - (BIAS - out.bias), unsigned(len(reduced)))
-        packed = Cat(magnitude[:-1], field & hidden.replicate(len(field)))
-        return {f"{tag}packed": fit(packed + up, unsigned(len(packed) + 1))}
-
-    def finish(packed: Value, sign: Value, is_nan: Value, is_inf: Value) -> dict[str, Value]:
-        field = packed[out.mantissa_bits :]
-        beyond = field[exponent:].any() if len(field) > exponent else Const(0, 1)
-        body = Mux(is_inf | beyond | field[:exponent].all(), infinity, packed[: out.width - 1])
-        return {result: Mux(is_nan, nan_code, Cat(body, sign))}
-
-    carried = {"magnitude": f"{tag}magnitude", "up": f"{tag}up"}
-    ends = {"packed": f"{tag}packed", "sign": f"{tag}result_sign"}
-    return [
-        *steps,
-        Step(f"{tag}decide", decide, target.logic(PRECISION), binds=names),
-        Step(f"{tag}round", rounded, target.lut + target.add(PRECISION + 10), binds=carried),
-        Step(f"{tag}finish", finish, 3 * target.lut, binds=ends),
-    ]
-
-
-def lower(target: Target) -> Step:
-    """Gives ``reduced``, the exponent field of the normalised frame's top bit."""
-
-    def lowered(field: Value, moved: Value) -> dict[str, Value]:
-        return {"reduced": (field - moved)[: len(field)]}
-
-    return Step("field", lowered, target.add(10), binds={"moved": "moved0"})
-
-
-def subnormal(out: ResultFormat, tag: str, target: Target) -> list[Step]:
-    """Moves a value below ``out``'s normal range right to its smallest exponent; what falls off is sticky."""
-    levels = (out.mantissa_bits + 1).bit_length()
-    least, most = BIAS - out.bias + 1, (1 << levels) - 1
-
-    def amount(reduced: Value) -> dict[str, Value]:
-        short = fit(Const(least, signed(len(reduced) + 1)) - reduced, signed(len(reduced) + 1))
-        return {f"{tag}short": Mux(short[-1], 0, Mux(short[levels:-1].any(), most, short[:levels]))}
-
-    def move(word: Value, lost: Value, short: Value) -> dict[str, Value]:
-        word, below = word.as_unsigned(), lost
-        for level in range(levels):
-            by = 1 << level
-            below = below | (short[level] & word[:by].any())
-            word = Mux(short[level], Cat(word[by:], word[-1].replicate(by)), word)
-        return {f"{tag}lowered": word, f"{tag}below": below}
-
-    names = {"word": "left0", "lost": "sticky0", "short": f"{tag}short"}
-    return [
-        Step(f"{tag}short", amount, target.add(10) + 2 * target.lut),
-        Step(f"{tag}lowered", move, levels * target.lut, binds=names),
-    ]

@@ -44,21 +44,17 @@ class DotParameters(Parameters):
         ]
         if isinstance(PROFILES[self.profile].kind, Fused | Promoted):
             return front + tensor_core_steps(self, terms)
-        steps = [
-            *front,
-            *gather(flags, self.lanes, target),
-            *align(terms, target),
-            *tree(terms, self.lanes, target),
-        ]
+        steps = [*align(terms, target), *tree(terms, self.lanes, target)]
         total = Sum("total", terms.sum(self.lanes), terms.lsb, "carry" if terms.signs else None, flags)
         if self.beats > 1:
             steps.append(over_beats(terms, self.block, flags, target))
             total = Sum(
                 "block_total", terms.sum(self.block), terms.lsb, None, {f: f"block_{f}" for f in flags}
             )
+        front += gather(flags, self.lanes, target)
         if self.scale:
-            scaling, total = scale_steps(SCALES[self.scale], total, target)
-            steps += scaling
+            scaling, scaled, total = scale_steps(SCALES[self.scale], total, target)
+            front, steps = front + scaling, steps + scaled
         if self.accumulate and isinstance(PROFILES[self.profile].kind, Exact):
-            return steps + exact_steps(self, total)
-        return steps + sum_steps(self, total)
+            return front + steps + exact_steps(self, total)
+        return front + sum_steps(self, total, steps)

@@ -9,9 +9,10 @@ pipeline while the next sum begins; C joins there, within the same single roundi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
-from mxdot.rtl import binary32
+from mxdot.rtl import binary32, rounding
 from mxdot.rtl.align import align
 from mxdot.rtl.bits import add_carry, fit, flip
 from mxdot.rtl.parameters import Parameters
@@ -62,8 +63,8 @@ def exact_steps(parameters: Parameters, total: Sum) -> list[Step]:
     return [
         *steps,
         *register.settle(False, target),
-        *fused_add(whole, flags.get("scale_nan"), target),
-        *binary32.round_even(parameters.result, parameters.nan_code, target),
+        *chain(*fused_add(whole, flags.get("scale_nan"), target)),
+        *rounding.round_even(parameters.result, parameters.nan_code, target),
     ]
 
 
@@ -244,25 +245,21 @@ def c_on_grid(unit: int, target: Target) -> list[Step]:
 def rounded(parameters: Parameters, whole: Sum) -> list[Step]:
     """The settled sum, C in it, normalised and rounded: it is the frame of `binary32`."""
     target, bits = parameters.device, whole.shape.width - 1
-    width = bits - binary32.frame_bits(0)
     flags: dict[str, str | None] = {f: whole.flags.get(f) for f in ("nan", "pinf", "ninf", "scale_nan")}
-    levels, field = binary32.normalise_levels(width), whole.unit + bits - 1 + binary32.BIAS
+    field = whole.unit + bits - 1 + binary32.BIAS
 
     def frame(settled: Value) -> dict[str, Value]:
-        most = (1 << levels) - 1
         return {
             "frame": settled,
             "c_sticky": Const(0, 1),
-            "room": Const(min(max(field - 1, 0), most), levels),
             "field": Const(field, max(field.bit_length(), 9)),
             "c_sign": Const(0, 1),
         }
 
     inner = [
         Step("frame", frame, binds={"settled": "settled_sum"}),
-        *binary32.normalise(width, target),
-        binary32.lower(target),
-        *binary32.round_even(parameters.result, parameters.nan_code, target),
+        *rounding.normalise(bits, target),
+        *rounding.round_even(parameters.result, parameters.nan_code, target),
     ]
     seen = {name: name for name in ("settled_sum", "is_nan", "is_inf", "inf_sign")}
 

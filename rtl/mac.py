@@ -55,13 +55,15 @@ class MacParameters(Parameters):
             "carry" if terms.signs else None,
             terms.flags,
         )
-        end = exact_steps if isinstance(PROFILES[self.profile].kind, Exact) else sum_steps
-        return [
+        total = total.scaled(0, terms.exponents)
+        steps = [
             *specials(a, b, target),
             *gather(terms.flags, 1, target),
             *decode("a", a, target),
             *decode("b", b, target),
             *product(terms, target),
             Step("alone", alone, binds=absent),
-            *end(self, total.scaled(0, terms.exponents)),
         ]
+        if isinstance(PROFILES[self.profile].kind, Exact):
+            return steps + exact_steps(self, total)
+        return sum_steps(self, total, steps)

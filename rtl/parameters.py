@@ -18,7 +18,8 @@ from mxdot.rtl.targets import TARGETS, Target
 ELEMENT_FORMATS = tuple(formats.ELEMENTS)
 PROFILE_NAMES = ("fp32", "exact", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
 MAX_BLOCK = 4096
-DEFAULT_MHZ = 150
+DEFAULT_MHZ = 178
+"""The clock that costs least per product a second, for the default unit on an ECP5 (docs/design-space.md)."""
 DEFAULT_BLOCKS, MOST_BLOCKS = 1024, 1 << 20
 
 
@@ -68,7 +69,9 @@ class Parameters:
     )
     addend: bool = option(True, "an FP32 addend c on the input", flag="--addend/--no-addend")
     target: str = option("generic", "device to write Verilog for", choices=tuple(TARGETS))
-    mhz: int | None = option(None, f"clock to cut for: {DEFAULT_MHZ} if no --stages is given", metavar="MHZ")
+    mhz: int | None = option(
+        None, f"clock to cut for: {DEFAULT_MHZ}, or what the slowest step allows", metavar="MHZ"
+    )
     stages: int | None = option(None, "logic stages instead of a clock", metavar="N")
 
     def __post_init__(self) -> None:
@@ -83,8 +86,6 @@ class Parameters:
         for name, value in (("mhz", self.mhz), ("stages", self.stages)):
             if value is not None and value < 1:
                 refuse(f"{name} must be at least 1, not {value}")
-        if self.mhz is None and self.stages is None:
-            object.__setattr__(self, "mhz", DEFAULT_MHZ)
         self._check_together()
 
     def _check_together(self) -> None:
@@ -204,10 +205,13 @@ class Parameters:
         return formats.result(self.out)
 
     def cut(self, plan: Plan) -> list[int]:
-        """Where registers stand: for ``stages`` if given, and then check ``mhz``; else for ``mhz``."""
+        """Where registers stand: for ``stages`` if given, and then check ``mhz``; else for ``mhz``; without
+        either for the default clock, or what the slowest step allows."""
         register = self.device.register
         if self.stages is None:
-            return cuts(plan, self.device.usable(self.mhz or DEFAULT_MHZ), register)
+            slowest = max(step.delay for step in plan.steps)
+            default = max(self.device.usable(DEFAULT_MHZ), slowest)
+            return cuts(plan, self.device.usable(self.mhz) if self.mhz else default, register)
         at = cuts_for_stages(plan, self.stages)
         longest = max(plan.path(start, stop) for start, stop in pairwise([*at, len(plan.steps)]))
         if self.mhz is not None and longest > self.device.usable(self.mhz):

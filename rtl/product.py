@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amaranth.hdl import Cat, Const, Mux, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Value, unsigned
+from mxdot.rtl import carry
 from mxdot.rtl.bits import add_short, fit, table
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
@@ -28,24 +29,45 @@ def product(terms: Terms, target: Target) -> list[Step]:
 
         steps.append(Step("sign", sign, target.lut, binds=_absent(a_sign=a.sign, b_sign=b.sign)))
     if terms.exponents:
-
-        def exponent(a_exp: list[Value] | None, b_exp: list[Value] | None) -> dict[str, list[Value]]:
-            if a_exp is None or b_exp is None:
-                return {"exponent": list(a_exp or b_exp or [])}
-            width = terms.exponents.bit_length()
-            return {"exponent": [add_short(x, y, unsigned(width)) for x, y in zip(a_exp, b_exp, strict=True)]}
-
-        delay = target.lut * ((terms.exponents.bit_length() + 1) // 2)
-        binds = _absent(a_exp=bool(a.exponents), b_exp=bool(b.exponents))
-        steps.append(Step("exponent", exponent, delay, binds=binds))
+        steps.append(exponent_sum(terms, target))
     # signs and exponents first: then they are what a cut between the multiplier's steps registers
     if target.multiplier is not None:
         return [*steps, hard(terms, target.multiplier)]
+    if (
+        target.carry_cells
+        and min(a.significand.width, b.significand.width) > 2
+        and not terms.significand.signed
+    ):
+        return steps + gated_rows(terms, target)
     return steps + (fractions(terms, target) if a.exponents and b.exponents else rows(terms, target))
 
 
 def _absent(**present: bool) -> dict[str, str | None]:
     return {name: None for name, there in present.items() if not there}
+
+
+def exponent_sum(terms: Terms, target: Target) -> Step:
+    """``exponent``: the sum of both exponents, or the one there is."""
+    width = terms.exponents.bit_length()
+
+    def one(a_exp: list[Value] | None, b_exp: list[Value] | None) -> dict[str, list[Value]]:
+        return {"exponent": list(a_exp or b_exp or [])}
+
+    def short(a_exp: list[Value], b_exp: list[Value]) -> dict[str, list[Value]]:
+        return {"exponent": [add_short(x, y, unsigned(width)) for x, y in zip(a_exp, b_exp, strict=True)]}
+
+    def chained(m: Module, a_exp: list[Value], b_exp: list[Value]) -> dict[str, list[Value]]:
+        both = zip(a_exp, b_exp, strict=True)
+        return {
+            "exponent": carry.sums(m, "exponents", [carry.gated((x, 1), (y, 1), 0, width) for x, y in both])
+        }
+
+    if not (terms.a.exponents and terms.b.exponents):
+        binds = _absent(a_exp=bool(terms.a.exponents), b_exp=bool(terms.b.exponents))
+        return Step("exponent", one, binds=binds)
+    if target.carry_cells:
+        return Step("exponent", chained, target.add(max(width, carry.TOGETHER)))
+    return Step("exponent", short, target.lut * ((width + 1) // 2))
 
 
 def hard(terms: Terms, delay: float) -> Step:
@@ -84,6 +106,39 @@ def fractions(terms: Terms, target: Target) -> list[Step]:
     return [
         Step("multiply", multiply, target.logic(16) + target.lut),
         Step("join", join, target.lut * ((shape.width - low + 1) // 2)),
+    ]
+
+
+def gated_rows(terms: Terms, target: Target) -> list[Step]:
+    """``product`` of two floats by rows, two of them gated in front of one carry chain.
+
+    ``row``: a times the low two bits of b; ``next``: a times the next two, or a itself where there is one.
+    """
+    size, count = terms.a.significand.width, terms.b.significand.width
+    width = terms.significand.width
+
+    def rows(m: Module, a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
+        found = {}
+        for name, at in (("row", 0), ("next", 2)):
+            if at + 1 < count:
+                pairs = zip(a_sig, b_sig, strict=True)
+                lanes = [carry.gated((x, y[at]), (x, y[at + 1]), 1, size + 2) for x, y in pairs]
+                found[name] = carry.sums(m, name, lanes)
+        return found if count > 3 else found | {"next": a_sig, "gate": [y[2] for y in b_sig]}
+
+    def join(
+        m: Module, row: list[Value], next: list[Value], gate: list[Value] | None
+    ) -> dict[str, list[Value]]:
+        gates = [Const(1, 1)] * len(row) if gate is None else gate
+        operands = zip(row, next, gates, strict=True)
+        sums = carry.sums(
+            m, "joined", [carry.gated((x[2:], 1), (y, g), 0, width - 2) for x, y, g in operands]
+        )
+        return {"product": [Cat(x[:2], high) for x, high in zip(row, sums, strict=True)]}
+
+    return [
+        Step("rows", rows, target.add(max(size + 2, carry.TOGETHER))),
+        Step("join", join, target.add(max(width - 2, carry.TOGETHER)), binds=_absent(gate=count == 3)),
     ]
 
 

@@ -14,11 +14,11 @@ from mxdot.rtl.sums import Sum
 from mxdot.rtl.targets import Target
 
 
-def scale_steps(fmt: ScaleFormat, total: Sum, target: Target) -> tuple[list[Step], Sum]:
-    """X_a * X_b * S: the steps, and the sum that they give."""
+def scale_steps(fmt: ScaleFormat, total: Sum, target: Target) -> tuple[list[Step], list[Step], Sum]:
+    """X_a * X_b * S: the steps that read only the scales, those that also read S, and the sum they give."""
     if not fmt.mantissa_bits:
-        return [power_of_two(fmt, target)], total.scaled(2 * fmt.lsb, 2 * fmt.mask)
-    steps, width, name = [numbers(fmt, total, target)], total.shape.width, total.total
+        return [power_of_two(fmt, target)], [], total.scaled(2 * fmt.lsb, 2 * fmt.mask)
+    steps, width, name = [zero_times_inf(total, target)], total.shape.width, total.total
     if total.carry:
         steps.append(settle(total, target))
         name = "settled"
@@ -27,7 +27,7 @@ def scale_steps(fmt: ScaleFormat, total: Sum, target: Target) -> tuple[list[Step
         width, name = width + fmt.mantissa_bits + 1, f"scaled_{side}"
     most = 2 * ((1 << fmt.exponent_bits) - 1)
     scaled = total.scaled(2 * (fmt.lsb - 1), most)
-    return steps, replace(scaled, total=name, shape=signed(width), carry=None)
+    return [numbers(fmt, target)], steps, replace(scaled, total=name, shape=signed(width), carry=None)
 
 
 def power_of_two(fmt: ScaleFormat, target: Target) -> Step:
@@ -43,28 +43,36 @@ def power_of_two(fmt: ScaleFormat, target: Target) -> Step:
     return Step("scale", scale, target.add(fmt.width))
 
 
-def numbers(fmt: ScaleFormat, total: Sum, target: Target) -> Step:
+def numbers(fmt: ScaleFormat, target: Target) -> Step:
     """Reads ``a_scale``, ``b_scale``; gives ``x``, the sum of their exponents, their significands ``by_a``
-    and ``by_b``, and ``scale_nan``: a NaN scale, or a scale of zero times Inf.
+    and ``by_b``, and whether one of them is a NaN (``x_nan``) or zero (``x_zero``).
 
     The scales' product is by_a * by_b * 2^(x + 2 * (fmt.lsb - 1)).
     """
 
-    def scale(a_scale: Value, b_scale: Value, pinf: Value | None, ninf: Value | None) -> dict[str, Value]:
+    def scale(a_scale: Value, b_scale: Value) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        exponents, flags = [], []
+        exponents, nans, zeros = [], [], []
         for side, port in (("a", a_scale), ("b", b_scale)):
             code = port[: fmt.exponent_bits + fmt.mantissa_bits]
             fraction, field = code[: fmt.mantissa_bits], code[fmt.mantissa_bits :]
             found[f"by_{side}"] = Cat(fraction, field.any())
             exponents.append(Cat(field[0] | ~field.any(), field[1:]))
-            flags.append(code.matches(*fmt.nan_codes))
-            if pinf is not None and ninf is not None:
-                flags.append(~code.any() & (pinf | ninf))
-        return found | {"x": exponents[0] + exponents[1], "scale_nan": any_of(flags)}
+            nans.append(code.matches(*fmt.nan_codes))
+            zeros.append(~code.any())
+        return found | {"x": exponents[0] + exponents[1], "x_nan": any_of(nans), "x_zero": any_of(zeros)}
 
-    binds = {f: total.flags.get(f) for f in ("pinf", "ninf")}
-    return Step("scale", scale, target.logic(fmt.exponent_bits) + target.add(fmt.exponent_bits), binds=binds)
+    return Step("scale", scale, target.logic(fmt.exponent_bits) + target.add(fmt.exponent_bits))
+
+
+def zero_times_inf(total: Sum, target: Target) -> Step:
+    """Gives ``scale_nan``: a NaN scale, or a scale of zero times Inf."""
+
+    def flag(x_nan: Value, x_zero: Value, pinf: Value | None, ninf: Value | None) -> dict[str, Value]:
+        infs = [flag for flag in (pinf, ninf) if flag is not None]
+        return {"scale_nan": x_nan | (x_zero & any_of(infs)) if infs else x_nan}
+
+    return Step("scale_nan", flag, target.lut, binds={f: total.flags.get(f) for f in ("pinf", "ninf")})
 
 
 def settle(total: Sum, target: Target) -> Step:

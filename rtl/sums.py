@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from amaranth.hdl import Const, Shape, Value
 from mxdot.golden import formats
-from mxdot.rtl import binary32
+from mxdot.rtl import binary32, rounding
 from mxdot.rtl.accumulate import accumulator
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
@@ -36,32 +36,60 @@ class Sum:
         return replace(self, unit=self.unit + unit, x_most=x_most)
 
 
-def sum_steps(parameters: Parameters, total: Sum) -> list[Step]:
-    """Profile fp32: result = RNE(addend + S); the addend is c, or the sum kept inside, an FP32.
+def sum_steps(parameters: Parameters, total: Sum, before: list[Step]) -> list[Step]:
+    """Profile fp32, after the steps ``before`` that give S: result = RNE(addend + S); the addend is c, or the
+    sum kept inside, an FP32. A narrower result is rounded once, from the exact sum.
 
-    A narrower result is rounded once, from the exact sum.
+    A C from outside goes beside the sum of products and meets it, so that nobody waits.
     """
     target, out = parameters.device, parameters.result
-    steps = [binary32.unpack(target), *fused_add(total, "scale_nan" if parameters.scale else None, target)]
-    last = binary32.round_even(out, parameters.nan_code, target)
-    if out == FP32 or not parameters.accumulate:
-        return around(parameters, [*steps, *last])
-    return around(parameters, [*steps, *binary32.round_even(FP32, FP32.nan, target, "sum")], last)
+    c_path, met = fused_add(total, "scale_nan" if parameters.scale else None, target)
+    c_path = [binary32.unpack(target), *c_path]
+    last = rounding.round_even(out, parameters.nan_code, target)
+    if not parameters.accumulate:
+        return [*abreast(before, [addend(parameters), *c_path]), *met, *last]
+    if out == FP32:
+        return before + around(parameters, [*c_path, *met, *last])
+    return before + around(
+        parameters, [*c_path, *met, *rounding.round_even(FP32, FP32.nan, target, "sum")], last
+    )
 
 
-def fused_add(total: Sum, scale_nan: str | None, target: Target) -> list[Step]:
-    """The exact sum of an unpacked C and S, normalised: what `binary32.round_even` reads."""
+def abreast(main: list[Step], side: list[Step]) -> list[Step]:
+    """Two lists of steps that do not read one another, as one list: both end together, a step of ``side``
+    standing where no more is left to do of ``main`` than of its own."""
+    found, rest = [], list(side)
+    for at in range(len(main) + 1):
+        left = sum(step.delay for step in main[at:])
+        while rest and (at == len(main) or sum(step.delay for step in rest) > left):
+            found.append(rest.pop(0))
+        found += main[at : at + 1]
+    return found
+
+
+def fused_add(total: Sum, scale_nan: str | None, target: Target) -> tuple[list[Step], list[Step]]:
+    """The exact sum of an unpacked C and S, normalised: what `rounding.round_even` reads.
+
+    The steps that read only C, the scales and the flags, and those after them.
+    """
     width = total.shape.width
     flags: dict[str, str | None] = {f: total.flags.get(f) for f in ("nan", "pinf", "ninf")}
     flags["scale_nan"] = scale_nan
-    return [
+    return binary32.place(width, total.unit, total.x_most, target), [
         binary32.verdict(flags, target),
-        *binary32.place(width, total.unit, total.x_most, total.total, total.carry, target),
-        *binary32.shift_right(width, target),
-        *binary32.add(width, total.total, total.carry, target),
-        *binary32.normalise(width, target),
-        binary32.lower(target),
+        *binary32.meet(width, total.total, total.carry, target),
+        *binary32.add(width, target),
+        *rounding.normalise(binary32.frame_bits(width), target),
     ]
+
+
+def addend(parameters: Parameters) -> Step:
+    """``addend``: c, or zero."""
+
+    def function(c: Value | None) -> dict[str, Value]:
+        return {"addend": Const(0, 32) if c is None else c}
+
+    return Step("addend", function, binds={} if parameters.addend else {"c": None})
 
 
 def around(
@@ -81,8 +109,4 @@ def around(
         first = c if parameters.addend else None
         recall, store = accumulator(parameters.contexts, first, kept, parameters.device, ends or "last")
         return [*recall, *steps, store, *after]
-
-    def addend(c: Value | None) -> dict[str, Value]:
-        return {"addend": Const(0, 32) if c is None else c}
-
-    return [Step("addend", addend, binds={} if parameters.addend else {"c": None}), *steps, *after]
+    return [addend(parameters), *steps, *after]

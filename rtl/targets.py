@@ -5,14 +5,15 @@ A delay is the time from the inputs of some logic to its output, the wire to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Target:
     """``register``: clock to output, set-up and the first wire; ``lut``: one level of logic with its wire;
     ``carry``: entering and leaving a carry chain; ``carry_bit``: each bit of it;
-    ``multiplier``: a hard 18 x 18 multiplier, None where products are to be made of LUTs."""
+    ``multiplier``: a hard 18 x 18 multiplier, None where products are to be made of LUTs; ``carry_cells``:
+    the carry chain's cells can be instantiated (`carry`), with a gate before each operand."""
 
     name: str
     help: str
@@ -21,6 +22,7 @@ class Target:
     carry: float
     carry_bit: float
     multiplier: float | None = None
+    carry_cells: bool = False
 
     def logic(self, inputs: int) -> float:
         """A function of ``inputs`` bits as a tree of LUT4."""
@@ -42,14 +44,8 @@ class Target:
         return 1000 / mhz - self.register
 
 
-_ECP5 = {"register": 1.45, "lut": 1.1, "carry": 1.9, "carry_bit": 0.03}
-"""Nanoseconds on an ECP5 of speed grade 6."""
-
-TARGETS = {
-    t.name: t
-    for t in (
-        Target("generic", "plain Verilog-2005, cut as for an ECP5", **_ECP5),
-        Target("ecp5", "Lattice ECP5, LUTs only", **_ECP5),
-        Target("ecp5-dsp", "Lattice ECP5, products in its multipliers", **_ECP5, multiplier=3.6),
-    )
-}
+GENERIC = Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.45, 1.1, 1.9, 0.03)
+"""With the delays of an ECP5 of speed grade 6."""
+ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True)
+ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=3.6)
+TARGETS = {t.name: t for t in (GENERIC, ECP5, ECP5_DSP)}

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
+from itertools import chain
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 from mxdot.golden.formats import SCALES
 from mxdot.golden.profiles import PROFILES, Fused, Promoted
-from mxdot.rtl import binary32
+from mxdot.rtl import binary32, rounding
 from mxdot.rtl.accumulate import accumulator
 from mxdot.rtl.binary32 import PRECISION, unpack
 from mxdot.rtl.bits import any_of, fit, flip
@@ -279,9 +280,9 @@ def promote(
         Step("operand", operand, target.add(bits), binds={**partial, **x}),
         *(
             replace(step, binds={"x": "part_x", **step.binds})
-            for step in fused_add(total, "scale_nan" if most else None, target)
+            for step in chain(*fused_add(total, "scale_nan" if most else None, target))
         ),
-        *binary32.round_even(FP32, PROFILES[parameters.profile].nan_code(FP32), target, kept),
+        *rounding.round_even(FP32, PROFILES[parameters.profile].nan_code(FP32), target, kept),
     ]
 
 
@@ -292,13 +293,14 @@ def narrowed(parameters: Parameters) -> list[Step]:
         return []
 
     def whole(c_sign: Value, c_sig: Value, c_exp: Value, c_nan: Value, c_inf: Value) -> dict[str, Value]:
-        ends = {"left0": Cat(Const(0, 1), c_sig, Const(0, 1)), "sticky0": Const(0, 1), "reduced": c_exp}
-        return ends | {"is_nan": c_nan, "is_inf": c_inf, "inf_sign": c_sign}
+        number = {"left0": Cat(Const(0, 1), c_sig), "left0_lost": Const(0, 1), "negative": Const(0, 1)}
+        number |= {"reduced": c_exp - 1, "empty": ~c_sig.any()}
+        return number | {"is_nan": c_nan, "is_inf": c_inf, "inf_sign": c_sign}
 
     steps = [
         unpack(target),
         Step("whole", whole),
-        *binary32.round_even(parameters.result, parameters.nan_code, target),
+        *rounding.round_even(parameters.result, parameters.nan_code, target),
     ]
 
     def result(value: Value) -> dict[str, Value]:

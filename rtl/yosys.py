@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mxdot.rtl.carry import MODEL
+
 PASSES = (
     "hierarchy -check -auto-top",
     "setattr -unset init w:*",  # reset sets what needs a value; a data register needs none
@@ -83,6 +85,9 @@ def main(source: str, target: str) -> None:
     from pyosys import libyosys as ys
 
     design = ys.Design()
+    cells = Path(target).with_suffix(".cells.v")
+    cells.write_text(MODEL)
+    ys.run_pass(f"read_verilog -lib -nosynthesis {cells}", design)
     for command in (f"read_rtlil {source}", *PASSES):
         ys.run_pass(command, design)
     equal_widths(ys, design)
