@@ -47,5 +47,5 @@ class Target:
 GENERIC = Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.45, 1.1, 1.9, 0.03)
 """With the delays of an ECP5 of speed grade 6."""
 ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True)
-ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=3.6)
+ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=6.7)
 TARGETS = {t.name: t for t in (GENERIC, ECP5, ECP5_DSP)}
