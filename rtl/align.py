@@ -82,7 +82,8 @@ def _fine(terms: Placed, level: int, bits: int, name: str) -> Callable[..., dict
         for lane, (w, e) in enumerate(zip(word, exponent, strict=True)):
             up: Value = Cat(Const(0, 1 << level), w)
             up = up.as_signed() if terms.significand.signed else up
-            moved = fit(Mux(e[level], fit(up, shape), fit(w, shape)), shape)
+            go = e[level] if level < len(e) else Const(0, 1)  # a wide word may have a short exponent
+            moved = fit(Mux(go, fit(up, shape), fit(w, shape)), shape)
             words.append(moved if sign is None else flip(moved, sign[lane]))
         return {name: words}
 

@@ -30,6 +30,9 @@ UNITS: dict[str, Parameters] = {
     "mac, contexts": MacParameters(
         profile="exact", a_format=("e5m2", "e4m3"), b_format=("e5m2",), contexts=16
     ),
+    "mac, exponents shorter than the word": MacParameters(
+        profile="exact", a_format=("int8",), b_format=("e3m2",), contexts=4, addend=False
+    ),
     "mac of integers": MacParameters(profile="exact", a_format=("int8",), b_format=("int8",), max_blocks=40),
 }
 
