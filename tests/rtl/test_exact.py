@@ -25,6 +25,7 @@ UNITS: dict[str, Parameters] = {
     "e8m0": unit("e4m3", "e4m3", 2, 4, accumulate=True, max_blocks=64, out="bf16"),
     "e8m0, contexts": unit("e5m2", "e2m1", 2, 2, accumulate=True, contexts=2, addend=False),
     "ue4m3": unit("e2m1", "e2m1", 4, 16, accumulate=True, scale="ue4m3"),
+    "a wide sum, few exponents": unit("e5m2", "e4m3", 2, 2, accumulate=True, scale="ue4m3", mhz=60),
     "no scale": unit("e4m3", "hif8", 2, 4, accumulate=True, scale=None, out="fp16"),
     "mac": MacParameters(profile="exact"),
     "mac, contexts": MacParameters(
