@@ -105,16 +105,16 @@ def _goals() -> Iterator[Unit]:
     fast: dict[str, Any] = {"target": "ecp5"}
     yield Unit("e4m3-ecp5", "e4m3, 32 lanes, `ecp5`", ("goals",), fast, target_mhz=230, peer="mx-dotp")
     yield Unit("e4m3", "e4m3, 32 lanes, `generic`", ("goals",), target_mhz=230, peer="mx-dotp")
-    for name, quick, peer in (
-        ("e5m2", False, "mx-dotp-e5m2"),
-        ("e2m1", True, "mx-dotp-e2m1"),
-        ("int8", False, "mx-dotp-int8"),
+    for name, quick, peer, mhz in (
+        ("e5m2", False, "mx-dotp-e5m2", None),
+        ("e2m1", True, "mx-dotp-e2m1", 165),
+        ("int8", False, "mx-dotp-int8", 165),
     ):
         yield Unit(
             f"{name}-ecp5",
             f"{name}, 32 lanes, `ecp5`",
             ("goals",),
-            fast | pair(name),
+            fast | pair(name) | {"mhz": mhz},
             target_mhz=230,
             peer=peer,
             quick=quick,
@@ -127,7 +127,7 @@ def _goals() -> Iterator[Unit]:
         "e4m3-8-ecp5",
         "e4m3, 8 lanes, block 32, `ecp5`",
         ("goals",),
-        fast | {"lanes": 8},
+        fast | {"lanes": 8, "mhz": 165},
         target_mhz=230,
         peer="mx-dotp-8",
     )
@@ -138,7 +138,7 @@ def _goals() -> Iterator[Unit]:
         "mac",
         "FP8 MAC, one stage",
         ("goals",),
-        {"target": "ecp5", "mhz": 14},
+        {"mhz": 14},
         "mac",
         peer="cvfpu",
         quick=True,
