@@ -31,9 +31,11 @@ Edit = Callable[[Step], Step]
 def truncate(step: Step) -> Step:
     """The final rounding cuts the magnitude off instead of rounding to nearest even."""
 
-    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Any]:
-        given = step.function(word, lost, c_sign, inf_sign, is_inf)
-        return given | {"up": Mux(word[-1], ~word[0] & ~lost, 0)}
+    def decide(
+        word: Value, lost: Value, negative: Value, empty: Value, c_sign: Value, inf_sign: Value, is_inf: Value
+    ) -> dict[str, Any]:
+        given = step.function(word, lost, negative, empty, c_sign, inf_sign, is_inf)
+        return given | {"up": Mux(negative, ~word[0] & ~lost, 0)}
 
     return dataclasses.replace(step, function=decide)
 
@@ -41,8 +43,10 @@ def truncate(step: Step) -> Step:
 def forget_sticky(step: Step) -> Step:
     """The rounding does not hear of the bits that fell below the guard bit."""
 
-    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Any]:
-        return step.function(word, Const(0, len(lost)), c_sign, inf_sign, is_inf)
+    def decide(
+        word: Value, lost: Value, negative: Value, empty: Value, c_sign: Value, inf_sign: Value, is_inf: Value
+    ) -> dict[str, Any]:
+        return step.function(word, Const(0, len(lost)), negative, empty, c_sign, inf_sign, is_inf)
 
     return dataclasses.replace(step, function=decide)
 
@@ -50,9 +54,11 @@ def forget_sticky(step: Step) -> Step:
 def ties_away(step: Step) -> Step:
     """Ties of the final rounding go away from zero."""
 
-    def decide(word: Value, lost: Value, c_sign: Value, inf_sign: Value, is_inf: Value) -> dict[str, Any]:
-        given = step.function(word, lost, c_sign, inf_sign, is_inf)
-        return given | {"up": Mux(word[-1], given["up"], word[0])}
+    def decide(
+        word: Value, lost: Value, negative: Value, empty: Value, c_sign: Value, inf_sign: Value, is_inf: Value
+    ) -> dict[str, Any]:
+        given = step.function(word, lost, negative, empty, c_sign, inf_sign, is_inf)
+        return given | {"up": Mux(negative, given["up"], word[0])}
 
     return dataclasses.replace(step, function=decide)
 
@@ -60,9 +66,11 @@ def ties_away(step: Step) -> Step:
 def drop_overflow(step: Step) -> Step:
     """A sum of 2^128 or more does not become Inf unless an operand was."""
 
-    def finish(packed: Value, result_sign: Value, is_nan: Value, is_inf: Value) -> dict[str, Any]:
-        given = step.function(packed, result_sign, is_nan, is_inf)
-        return given | {"result": Mux(is_inf | is_nan, given["result"], packed[:31])}
+    def finish(
+        packed: Value, result_sign: Value, empty: Value, is_nan: Value, is_inf: Value
+    ) -> dict[str, Any]:
+        given = step.function(packed, result_sign, empty, is_nan, is_inf)
+        return given | {"result": Mux(is_inf | is_nan | empty, given["result"], packed[:31])}
 
     return dataclasses.replace(step, function=finish)
 
