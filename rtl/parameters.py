@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any, ClassVar, NoReturn
@@ -47,7 +48,7 @@ def check_power_of_two(name: str, value: int, most: int) -> None:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(ABC):
     """Every option of a unit; a unit that has no choice in one pins it (``init=False``).
 
     Making one checks it: ValueError, or TypeError for a wrong type, with one line.
@@ -159,9 +160,9 @@ class Parameters:
         """Fields of the output stream and the values they carry."""
         return {"result": "result"} | ({"context": "context"} if self.contexts > 1 else {})
 
+    @abstractmethod
     def steps(self) -> list[Step]:
         """The steps from the input stream's fields to ``result``."""
-        raise NotImplementedError
 
     @property
     def elements(self) -> tuple[Formats, Formats]:

@@ -27,16 +27,15 @@ KEPT = PRECISION + 1
 
 
 def normalise(bits: int, target: Target) -> list[Step]:
-    """Reads ``frame`` (``bits`` and a sign), ``c_sticky``, ``field``; gives ``left0``: sign, 24 significant
-    bits and a guard; ``sticky0``: something is below; ``moved``: places shifted, 0 for the sign's own;
-    ``empty``: the frame is zero.
+    """Reads ``frame`` (``bits`` and a sign), ``c_sticky``, ``field``; gives ``left0``: 24 significant bits
+    and a guard; ``negative``: their sign; ``left0_lost``: something is below; ``reduced``: the exponent
+    field of the first of them, less 1; ``empty``: the frame is zero.
 
     ``field`` is the exponent field that the bit below the sign stands for, at least 1: the place of that
     number, counted from the sign, is where the shift stops.
     """
-    chunks = (
-        bits // CHUNK + 1 + (bits % CHUNK == CHUNK - 1)
-    )  # at least one bit below the frame, which is zero
+    # at least one bit below the frame, which is zero
+    chunks = bits // CHUNK + 1 + (bits % CHUNK == CHUNK - 1)
     whole = CHUNK * chunks
     window = KEPT + (GROUP - 1) + (CHUNK - GROUP)
 
@@ -53,7 +52,7 @@ def normalise(bits: int, target: Target) -> list[Step]:
     def groups(differs: Value, stops: Value) -> dict[str, Named]:
         ends = differs | stops
         each = [ends[at : at + GROUPS] for at in range(0, len(ends), GROUPS)]
-        firsts: list[Value] = [Cat(~g[0] & (g[1] | ~g[2]), ~g[0] & ~g[1]) for g in each]
+        firsts: list[Value] = [_first(g) for g in each]
         return {"some": [g.any() for g in each], "firsts": firsts}
 
     def lead(some: list[Value], differs: Value) -> dict[str, Value]:
@@ -117,8 +116,7 @@ def normalise(bits: int, target: Target) -> list[Step]:
     def first(marks: Value) -> dict[str, Value]:
         low, high = marks[:4], marks[4:]
         half = ~low.any()
-        four = Mux(half, high, low)
-        return {"by_bits": Cat(~four[0] & (four[1] | ~four[2]), ~four[0] & ~four[1], half)}
+        return {"by_bits": Cat(_first(Mux(half, high, low)), half)}
 
     steps += [
         Step("marks", marks, 2 * target.lut, binds={"word": "group0"}),
@@ -133,6 +131,11 @@ def normalise(bits: int, target: Target) -> list[Step]:
         return {"reduced": (field - Cat(by_bits, by_groups))[: len(field)]}
 
     return [*steps, Step("lower", lower, target.add(10))]
+
+
+def _first(four: Value) -> Value:
+    """Which of four bits is the first set; the last if none is."""
+    return Cat(~four[0] & (four[1] | ~four[2]), ~four[0] & ~four[1])
 
 
 def _left(name: str, by: int, bit: int, names: dict[str, str | None], target: Target) -> list[Step]:
