@@ -173,6 +173,10 @@ def _test(tool: Tool, folder: Path, run: Path, seed: int, waves: bool, rows: int
             )
         except SystemExit as stop:
             return int(stop.code) if isinstance(stop.code, int) else 1
+        except RuntimeError as died:  # cocotb's runner says so when a signal ended the simulator
+            with (run / "run.log").open("a") as log:
+                log.write(f"{died}\n")
+            return 1
     return 0
 
 
