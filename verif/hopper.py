@@ -220,18 +220,19 @@ def _row(found: Found, i: int) -> str:
 
 
 def record(folder: Path, data: Path) -> None:
-    """The first rows of each rule with what the GPU gave, a file a kind, for tests."""
+    """The first rows of each rule, and the first that differ, with what the GPU gave: a file a kind."""
     data.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[dict[str, Any]]] = {}
     for found in results(folder):
-        chosen = np.flatnonzero(np.arange(len(found.got)) % found.each < found.kind.kept)
+        first = np.flatnonzero(np.arange(len(found.got)) % found.each < found.kind.kept)
+        chosen = np.union1d(first, np.flatnonzero(found.wrong)[:4])
         part: dict[str, Any] = {key: found.rows[key][chosen] for key in ("a", "b", "c", "sa", "sb")}
         for side, form in zip("ab", found.pair, strict=True):
             part[f"{side}_format"] = np.full(len(chosen), FORMATS.index(form), np.uint8)
         part |= {"rule": found.rules[chosen].astype(np.uint8), "d": found.got[chosen]}
         parts.setdefault(found.kind.name, []).append(part)
     for name, pairs in parts.items():
-        arrays = {key: np.concatenate([part[key] for part in pairs]) for key in pairs[0]}
+        arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in pairs]) for key in pairs[0]}
         if KINDS[name].start != "promote":
             del arrays["sa"], arrays["sb"]
         np.savez_compressed(data / f"{name}.npz", **arrays)

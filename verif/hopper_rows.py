@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 def _finite(rng: Rng, count: int, pair: Pair) -> Blocks:
     """Finite codes within a window of exponents of its own each row, many or few of them not zero."""
-    made = operands.Blocks(
-        *(np.zeros((count, pair.block), np.uint8) for _ in "ab"),
-        *(np.zeros(count, np.uint8) for _ in "ab"),
-        np.zeros(count, np.uint32),
-    )
+    a, b = (np.zeros((count, pair.block), np.uint8) for _ in "ab")
+    none = np.zeros(count, np.uint8)
+    made = Blocks(a, b, none, none, np.zeros(count, np.uint32))
     kept = rng.random((count, pair.block)) < rng.choice([0.03, 0.2, 0.6, 1], (count, 1))
     for name, palette in (("a", pair.a), ("b", pair.b)):
         form = palette.format
@@ -135,11 +133,28 @@ def at_the_cut(rng: Rng, count: int, pair: Pair) -> Blocks:
     return rows
 
 
+def subnormals(rng: Rng, count: int, pair: Pair) -> Blocks:
+    """Subnormal numbers on one side, any size on the other: what exponent a subnormal has."""
+    rows, side = _finite(rng, count, pair), rng.random((count, 1)) < 0.5
+    small = [p.every[(np.abs(p.format.values) > 0) & ~_normal(p)] for p in (pair.a, pair.b)]
+    finite = [rng.choice(p.finite, rows.a.shape) for p in (pair.a, pair.b)]
+    kept = rng.random(rows.a.shape) < rng.choice([0.1, 0.4, 1], (count, 1))
+    rows.a = np.where(kept, np.where(side, rng.choice(small[0], rows.a.shape), finite[0]), pair.a.zeros[0])
+    rows.b = np.where(side, finite[1], rng.choice(small[1], rows.b.shape))
+    c = _near(rng, _largest(pair, rows), 16)
+    rows.c = np.where(rng.random(count) < 0.5, np.uint32(0), c)
+    return rows
+
+
+def _normal(palette: Palette) -> NDArray[np.bool_]:
+    return np.asarray(~(np.abs(palette.format.values) < (palette.format.min_normal or 0)))
+
+
 def growing(rng: Rng, count: int, pair: Pair) -> Blocks:
     """Terms of one sign and about one size, C too: the sum grows across powers of two."""
     rows = _finite(rng, count, pair)
-    sign = rng.integers(0, 2, (count, 1), np.uint8) << 7
-    rows.a, rows.b = rows.a & 0x7F | sign, rows.b & 0x7F
+    sign = rng.integers(0, 2, (count, 1), np.uint8) << np.uint8(7)
+    rows.a, rows.b = rows.a & np.uint8(0x7F) | sign, rows.b & np.uint8(0x7F)
     c = _near(rng, _largest(pair, rows), 5) & np.uint32(0x7FFFFFFF)
     rows.c = c | sign[:, 0].astype(np.uint32) << np.uint32(24)
     return rows
@@ -162,6 +177,7 @@ RULES: dict[str, Rule] = operands.RULES | {
     "alone": alone,
     "beside_zeros": beside_zeros,
     "at_the_cut": at_the_cut,
+    "subnormals": subnormals,
     "growing": growing,
     "steps_apart": steps_apart,
 }
@@ -175,7 +191,7 @@ def row_type(length: int) -> np.dtype[np.void]:
 
 def rows(a: str, b: str, length: int, each: int, seed: int, name: str) -> NDArray[np.void]:
     """`each` rows of every rule, in their order, for a run called `name`."""
-    pair = Pair(*(Palette(formats.element(form)) for form in (a, b)), None, length)
+    pair = Pair(Palette(formats.element(a)), Palette(formats.element(b)), None, length)
     made = np.zeros(each * len(RULES), row_type(length))
     for index, rule in enumerate(RULES.values()):
         rng = np.random.default_rng([seed, crc32(name.encode()), index])
