@@ -2,15 +2,16 @@
 
     python -m mxdot.verif.hopper_torch [KEEP.npz]      # where such a GPU and torch are
 
-`torch._scaled_mm` is cuBLAS. With fast accumulation the tensor core keeps its accumulator for all of K, or
-for each half of it; without, an FP32 sum takes it every 128; with DeepSeek's scales (1 x 128 and 128 x 128), times
-these. A line a product: how many elements differ from each of these readings.
+`torch._scaled_mm` is cuBLAS. With fast accumulation the tensor core keeps its accumulator for all of K;
+without, an FP32 sum takes it every 128; with DeepSeek's scales (1 x 128 and 128 x 128), times these. A long
+K may be split in halves, added at the end. A line a product: how many elements differ from each reading.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from mxdot.golden import BlockTensor, matmul, quantize
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Reading = Callable[[BlockTensor, BlockTensor], Floats]
 SHAPES = ((64, 64, 32), (64, 64, 128), (128, 128, 512), (128, 256, 1024), (64, 256, 4096), (128, 128, 7168))
 PAIRS = (("e4m3", "e4m3"), ("e4m3", "e5m2"), ("e5m2", "e4m3"))  # cuBLAS has no e5m2 by e5m2
 
@@ -27,27 +29,30 @@ def whole(a: BlockTensor, b: BlockTensor) -> Floats:
     return matmul(a, b, profile="hopper")
 
 
-def halves(a: BlockTensor, b: BlockTensor) -> Floats:
-    """`hopper` over each half of K, added in FP32."""
-    half = a.shape[-1] // 2
-    first, second = (
-        [BlockTensor(side.codes[:, cut], None, side.format, scale=None) for side in (a, b)]
-        for cut in (slice(half), slice(half, None))
-    )
-    return whole(*first) + whole(*second)
-
-
 def promoted(a: BlockTensor, b: BlockTensor) -> Floats:
-    """`deepseek`, scales as the tensors have them."""
+    """`deepseek`, with the tensors' scales if they have any."""
     if a.scale is None:
         a, b = (BlockTensor(side.codes, None, side.format, 128, None) for side in (a, b))
     return matmul(a, b, profile="deepseek")
 
 
-READINGS: dict[str, Callable[[BlockTensor, BlockTensor], Floats]] = {
+def halves(reading: Reading, a: BlockTensor, b: BlockTensor) -> Floats:
+    """Each half of K by itself, added in FP32."""
+    first, second = (reading(*(_part(side, i) for side in (a, b))) for i in (0, 1))
+    return first + second
+
+
+def _part(side: BlockTensor, i: int) -> BlockTensor:
+    codes = np.split(side.codes, 2, axis=1)[i]
+    scales = None if side.scales is None else np.split(side.scales, 2, axis=1)[i]
+    return BlockTensor(codes, scales, side.format, side.block, side.scale)
+
+
+READINGS: dict[str, Reading] = {
     "whole": whole,
-    "halves": halves,
+    "halves": partial(halves, whole),
     "promoted": promoted,
+    "promoted, halves": partial(halves, promoted),
 }
 
 
@@ -97,22 +102,22 @@ def main(words: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print("torch", torch.__version__, torch.cuda.get_device_name())
-    print("| M | N | K | product | elements | whole | halves | promoted |")
-    print("| ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
+    print("| M | N | K | product | elements |", " | ".join(READINGS), "|")
+    print("| ---: | ---: | ---: | --- |", " | ".join(["---:"] * (1 + len(READINGS))), "|")
     kept: dict[str, Any] = {}
     for shape in SHAPES:
-        for name, (a, b, fast) in operands(*shape).items():
+        for kind, (a, b, fast) in operands(*shape).items():
             try:
                 got = product(torch, a, b, fast)
             except (RuntimeError, ValueError) as error:
-                print(*shape, name, str(error).splitlines()[0])
+                print(*shape, kind, str(error).splitlines()[0])
                 continue
-            kept["-".join((*map(str, shape), name))] = got
+            kept["-".join((*map(str, shape), kind))] = got
             different = (
-                f"{(got != reading(a, b)).sum():,}" if a.scale is None or reading is promoted else "–"
-                for reading in READINGS.values()
+                f"{(got != reading(a, b)).sum():,}" if a.scale is None or name.startswith("p") else "–"
+                for name, reading in READINGS.items()
             )
-            print(f"| {' | '.join(map(str, (*shape, name, got.size, *different)))} |")
+            print(f"| {' | '.join(map(str, (*shape, kind, got.size, *different)))} |")
     if words:
         np.savez(words[0], **kept)
     return 0
