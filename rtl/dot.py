@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
 from mxdot.golden.profiles import PROFILES, Exact, Fused, Promoted
+from mxdot.rtl import bitwise
 from mxdot.rtl.align import align
 from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.exact import exact_steps
@@ -36,15 +37,19 @@ class DotParameters(Parameters):
         a, b = self.elements
         terms = Terms(Operand.of(*a), Operand.of(*b), self.block)
         flags = terms.flags
+        by_bits = bitwise.fits(terms, self.lanes, target)
         front = [
             *specials(a, b, target),
             *decode("a", a, target),
             *decode("b", b, target),
-            *product(terms, target),
+            *([] if by_bits else product(terms, target)),
         ]
         if isinstance(PROFILES[self.profile].kind, Fused | Promoted):
             return front + tensor_core_steps(self, terms)
-        steps = [*align(terms, target), *tree(terms, self.lanes, target)]
+        if by_bits:
+            steps = bitwise.sum_of_products(terms, self.lanes, target)
+        else:
+            steps = [*align(terms, target), *tree(terms, self.lanes, target)]
         total = Sum("total", terms.sum(self.lanes), terms.lsb, "carry" if terms.signs else None, flags)
         if self.beats > 1:
             steps.append(over_beats(terms, self.block, flags, target))
