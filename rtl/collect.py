@@ -8,6 +8,7 @@ from math import gcd
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from mxdot.rtl.bits import fit
+from mxdot.rtl.contexts import Kept
 from mxdot.rtl.pipeline import Named, Step
 from mxdot.rtl.targets import Target
 
@@ -171,11 +172,8 @@ def fill(batches: Batches, places: int, target: Target) -> list[Step]:
 def keep(batches: Batches, word: int, places: int, addend: bool, target: Target) -> list[Step]:
     """The words and the c of the beats before: the rest of `collect`."""
     rows, width = batches.size // batches.lanes - 1, word * batches.lanes
-    held = [
-        Array(Signal(width, name=f"held_{row}_{n}", reset_less=True) for n in range(places))
-        for row in range(rows)
-    ]
-    given = Array(Signal(32, name=f"given_{n}", reset_less=True) for n in range(places))
+    held = [Kept(f"held_{row}", width, places) for row in range(rows)]
+    given = Kept("given", 32, places)
     whole, beats = batches.share == 1, batches.piece // batches.lanes
 
     def shift(
@@ -188,16 +186,15 @@ def keep(batches: Batches, word: int, places: int, addend: bool, target: Target)
         begins: Value | None,
         c: Value | None,
     ) -> dict[str, Named]:
-        at = 0 if context is None else context
-        older = [Value.cast(row[at]) for row in held]
-        with m.If(fire):
-            for row, newer in zip(held, [Cat(*lane), *older], strict=False):
-                m.d.sync += row[at].eq(newer)
-            if c is not None and begins is not None:
-                with m.If(begins & closing):  # at other beats a state may be that of an earlier piece
-                    m.d.sync += given[at].eq(c)
+        older = [row.read(m, context) for row in held]
+        for row, newer in zip(held, [Cat(*lane), *older], strict=False):
+            row.write(m, fire, context, newer)
         found: dict[str, Named] = {"held": older, "keep": full}
-        return found if c is None else found | {"given": Value.cast(given[at])}
+        if c is None or begins is None:
+            return found
+        # at other beats than a closing one a state may be that of an earlier piece
+        given.write(m, fire & begins & closing, context, c)
+        return found | {"given": given.read(m, context)}
 
     def join(
         held: list[Value],

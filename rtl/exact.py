@@ -15,6 +15,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, s
 from mxdot.rtl import binary32, rounding
 from mxdot.rtl.align import align
 from mxdot.rtl.bits import add_carry, fit, flip
+from mxdot.rtl.contexts import Kept
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Named, Step
 from mxdot.rtl.sums import FP32, Sum, fused_add
@@ -98,7 +99,7 @@ class Register:
         c = 32 if parameters.addend else 0
         self.bits = [*(size + 1 for size in self.sizes), *(1 for _ in self.flags), c]
         contexts = parameters.contexts
-        self.memory = Array(Signal(sum(self.bits), name=f"sum_{n}", reset_less=True) for n in range(contexts))
+        self.memory = Kept("sums", sum(self.bits), contexts)
 
     def steps(self) -> list[Step]:
         """Gives the segments ``part`` and the carries into them, ``pending``; ``addend``; ``sum_<flag>``."""
@@ -117,7 +118,7 @@ class Register:
             found = {"first": Value.cast(fresh[at])}
             if context is None:
                 return found
-            return found | {"again": context == before, "fetched": Value.cast(self.memory[context])}
+            return found | {"again": context == before, "fetched": self.memory.read(m, context)}
 
         def accumulate(
             m: Module,
@@ -155,8 +156,8 @@ class Register:
             word = Cat(*segments, *flags.values(), *([] if c is None else [start]))
             with m.If(fire):
                 m.d.sync += latest.eq(word)
-                if context is not None:
-                    m.d.sync += self.memory[context].eq(word)
+            if context is not None:
+                self.memory.write(m, fire, context, word)
             found: dict[str, Named] = {"part": parts, "pending": carries}
             return found | {f"sum_{f}": v for f, v in flags.items()} | {"addend": start, "keep": last}
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, ValueLike, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, unsigned
 from amaranth.lib.wiring import Component, In, Out
 
 Named = Value | list[Value]
@@ -301,27 +301,39 @@ class Pipeline(Component):
             beat = Signal(range(self.beats), name="beat")
             closes = _wire(m, "closes", beat == self.beats - 1)
             values["closes"] = closes
-        free: Value = Const(1, 1)
         i_valid, i_ready = self.port("i_valid"), self.port("i_ready")
+        free, enters = Signal(name="free", init=1), Signal(name="enters")
         taken = _wire(m, "taken", i_valid & i_ready)
         if self.interval > 1:
             context = values.get("context")
-            count = 1 << (bits(context) if context is not None else 0)
-            waits = [Signal(range(self.interval), name=f"wait_{n}") for n in range(count)]
-            chosen = [Const(1, 1) if context is None else context == n for n in range(count)]
-            free = ~closes
-            for wait, here in zip(waits, chosen, strict=True):
-                free = free | (here & (wait == 0))
-                with m.If(go & (wait != 0)):
-                    m.d.sync += wait.eq(wait - 1)
-                with m.If(taken & closes & here):
-                    m.d.sync += wait.eq(self.interval - 1)
+            assert not isinstance(context, list)
+            m.d.comb += free.eq(~closes | ~self._under_way(m, go, enters & closes, context))
         if self.beats > 1:
             with m.If(taken):
                 m.d.sync += beat.eq(_wrapping(beat, self.beats))
         # An idle input's context means nothing (X, in a careful bench): ready does not look at it then.
         m.d.comb += i_ready.eq(go & (free | ~i_valid))
-        return i_valid & free
+        m.d.comb += enters.eq(i_valid & free)
+        return enters
+
+    def _under_way(self, m: Module, go: Signal, block: Value, context: Value | None) -> Value:
+        """Whether a block of this context came in less than ``interval`` cycles ago.
+
+        Its ranks hold what the steps' own do as a rule, and synthesis then makes one of both.
+        """
+        found: list[Value] = []
+        of = context
+        for rank in range(1, self.interval):
+            flag = Signal(name=f"block_s{rank}")
+            with m.If(go):
+                m.d.sync += flag.eq(block)
+            block = flag
+            if context is not None and of is not None:
+                of = _register(m, go, f"block_context_s{rank}", of)
+                found.append(flag & (of == context))
+            else:
+                found.append(flag)
+        return Cat(*found).any()
 
     def _cut(
         self, m: Module, index: int, stage: int, go: Signal, valid: Value, values: dict[str, Named]

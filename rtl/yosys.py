@@ -18,6 +18,7 @@ PASSES = (
     "setattr -unset init w:*",  # reset sets what needs a value; a data register needs none
     "proc",  # in full: an `always @*` whose inputs never change never runs, and its outputs stay X
     "flatten",
+    "delete t:$meminit_v2",  # nor does a memory
     "pmuxtree",  # a `casez` with overlapping patterns otherwise
     "opt_expr",
     "opt_clean",
