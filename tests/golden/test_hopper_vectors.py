@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mxdot.golden import BlockTensor, dot, formats
+from mxdot.golden import BlockTensor, dot, formats, matmul
 
 DATA = Path(__file__).parents[1] / "data" / "hopper"
 FORMATS = ("e4m3", "e5m2")
@@ -70,6 +70,19 @@ def test_deepseek_with_fp32_scales() -> None:
         assert set(rows["d"][negative_zero]) == {1 << 31} and set(got[negative_zero]) == {0}
         differ += int(negative_zero.sum())
     assert differ >= 4
+
+
+def test_cublas() -> None:
+    """torch._scaled_mm, K = 1024: fast accumulation is `hopper`, the accurate one `deepseek` without scales,
+    and with scales of 1 x 128 and 128 x 128 it is `deepseek` whole."""
+    kept = np.load(DATA.with_name("hopper-cublas.npz"))
+    a, b = (BlockTensor(kept[f"fast_{side}"], None, "e4m3", 128, None) for side in "ab")
+    np.testing.assert_array_equal(matmul(a, b, profile="hopper").view(np.uint32), kept["fast_d"])
+    np.testing.assert_array_equal(matmul(a, b, profile="deepseek").view(np.uint32), kept["accurate_d"])
+    assert (kept["fast_d"] != kept["accurate_d"]).mean() > 0.9
+    a = BlockTensor(kept["fp32_a"], kept["fp32_sa"], "e4m3", 128, "fp32")
+    b = BlockTensor(kept["fp32_b"], kept["fp32_sb"], "e4m3", (128, 128), "fp32")
+    np.testing.assert_array_equal(matmul(a, b, profile="deepseek").view(np.uint32), kept["fp32_d"])
 
 
 def one_step(
