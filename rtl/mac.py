@@ -14,7 +14,7 @@ from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.product import product
-from mxdot.rtl.sums import Sum, sum_steps
+from mxdot.rtl.sums import Sum, product_steps
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ class MacParameters(Parameters):
         target = self.device
         a, b = self.elements
         terms = Terms(Operand.of(*a), Operand.of(*b), 1)
+        before = [
+            *specials(a, b, target),
+            *gather(terms.flags, 1, target),
+            *decode("a", a, target),
+            *decode("b", b, target),
+            *product(terms, target),
+        ]
+        if not isinstance(PROFILES[self.profile].kind, Exact):
+            return product_steps(self, terms, before)
         shape = signed(terms.significand.width + (0 if terms.significand.signed else 1))
 
         def alone(
@@ -56,14 +65,4 @@ class MacParameters(Parameters):
             terms.flags,
         )
         total = total.scaled(0, terms.exponents)
-        steps = [
-            *specials(a, b, target),
-            *gather(terms.flags, 1, target),
-            *decode("a", a, target),
-            *decode("b", b, target),
-            *product(terms, target),
-            Step("alone", alone, binds=absent),
-        ]
-        if isinstance(PROFILES[self.profile].kind, Exact):
-            return steps + exact_steps(self, total)
-        return sum_steps(self, total, steps)
+        return [*before, Step("alone", alone, binds=absent), *exact_steps(self, total)]

@@ -7,6 +7,7 @@ groups of GROUP bits at once, then within its group; the shift there stops where
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from itertools import pairwise
 from operator import or_
@@ -152,40 +153,63 @@ def _left(name: str, by: int, bit: int, names: dict[str, str | None], target: Ta
     return [Step(name, move, target.lut, binds=names), Step(lost, lose, target.logic(by + 2), binds=names)]
 
 
-def round_even(out: ResultFormat, nan_code: int, target: Target, result: str = "result") -> list[Step]:
+def round_even(
+    out: ResultFormat,
+    nan_code: int,
+    target: Target,
+    result: str = "result",
+    renamed: Mapping[str, str | None] | None = None,
+) -> list[Step]:
     """Reads what `normalise` and `binary32.verdict` give; gives ``result``, a binary32 or narrower.
 
     A negative frame is not negated: its magnitude is the complement plus one unit that is not there, so
     half-way and more is "guard, or nothing below and the last bit odd". ``reduced`` is the exponent less 1:
     the hidden bit, where there is one, adds that. A result below the normal range of an ``out`` with a
-    smaller exponent than binary32 first moves right.
+    smaller exponent than binary32 first moves right. ``renamed``: what it reads under another name, or None
+    for what is not there: a sign of the frame, or NaN and Inf, which then are in the frame already.
     """
+    renamed = renamed or {}
     tag = "" if result == "result" else f"{result}_"
     steps: list[Step] = []
-    names: dict[str, str | None] = {"word": "left0", "lost": "left0_lost", "exponent": "reduced"}
+    word, reduced = renamed.get("left0", "left0"), renamed.get("reduced", "reduced")
+    names: dict[str, str | None] = {"word": word, "lost": "left0_lost", "exponent": reduced}
     if BIAS != out.bias:
-        steps = subnormal(out, tag, target)
+        steps = subnormal(out, tag, target, renamed)
         names = {"word": f"{tag}lowered", "lost": f"{tag}lowered_lost", "exponent": f"{tag}lifted"}
     spare = PRECISION - (out.mantissa_bits + 1)
 
     def decide(
-        word: Value, lost: Value, negative: Value, empty: Value, c_sign: Value, inf_sign: Value, is_inf: Value
+        word: Value,
+        lost: Value,
+        negative: Value | None,
+        empty: Value,
+        c_sign: Value,
+        inf_sign: Value | None,
+        is_inf: Value | None,
     ) -> dict[str, Value]:
+        negative = Const(0, 1) if negative is None else negative
         kept = word[spare:]
         below = lost | word[:spare].any() if spare else lost
         guard, odd = kept[0] ^ negative, kept[1] ^ negative
         up = Mux(negative, guard | (~below & odd), guard & (below | odd))
-        sign = Mux(is_inf, inf_sign, (c_sign ^ negative) & ~empty)
+        sign = (c_sign ^ negative) & ~empty
+        if is_inf is not None and inf_sign is not None:
+            sign = Mux(is_inf, inf_sign, sign)
         return {f"{tag}magnitude": flip(kept[1:], negative), f"{tag}up": up, f"{tag}result_sign": sign}
 
     def rounded(magnitude: Value, up: Value, exponent: Value) -> dict[str, Value]:
         size = unsigned(out.mantissa_bits + len(exponent) + 1)
         return {f"{tag}packed": add_carry(Cat(Const(0, out.mantissa_bits), exponent), magnitude, up, size)}
 
-    def finish(packed: Value, sign: Value, empty: Value, is_nan: Value, is_inf: Value) -> dict[str, Value]:
+    def finish(
+        packed: Value, sign: Value, empty: Value, is_nan: Value | None, is_inf: Value | None
+    ) -> dict[str, Value]:
         field = packed[out.mantissa_bits :]
+        if is_nan is None:
+            exponent = field[: out.exponent_bits] & (~empty).replicate(out.exponent_bits)
+            return {result: Cat(packed[: out.mantissa_bits], exponent, sign)}
         beyond = field[out.exponent_bits :].any() | field[: out.exponent_bits].all()
-        special = is_nan | (~empty & beyond) | is_inf
+        special = is_nan | (~empty & beyond) | (Const(0, 1) if is_inf is None else is_inf)
         nothing = special | empty
         fraction = packed[: out.mantissa_bits] & (~nothing).replicate(out.mantissa_bits)
         exponent = field[: out.exponent_bits] & (~empty).replicate(out.exponent_bits) | special.replicate(
@@ -198,13 +222,13 @@ def round_even(out: ResultFormat, nan_code: int, target: Target, result: str = "
     ends = {"packed": f"{tag}packed", "sign": f"{tag}result_sign"}
     return [
         *steps,
-        Step(f"{tag}decide", decide, target.logic(spare + 4), binds=names),
+        Step(f"{tag}decide", decide, target.logic(spare + 4), binds={**renamed, **names}),
         Step(f"{tag}round", rounded, target.add(out.mantissa_bits + 11), binds=carried),
-        Step(f"{tag}finish", finish, 3 * target.lut, binds=ends),
+        Step(f"{tag}finish", finish, 3 * target.lut, binds={**renamed, **ends}),
     ]
 
 
-def subnormal(out: ResultFormat, tag: str, target: Target) -> list[Step]:
+def subnormal(out: ResultFormat, tag: str, target: Target, renamed: Mapping[str, str | None]) -> list[Step]:
     """Moves a value below ``out``'s normal range right to its smallest exponent; what falls off is sticky."""
     levels = (out.mantissa_bits + 1).bit_length()
     least, most = BIAS - out.bias, (1 << levels) - 1
@@ -218,16 +242,17 @@ def subnormal(out: ResultFormat, tag: str, target: Target) -> list[Step]:
             f"{tag}lifted": over[:-1] & (~over[-1]).replicate(len(reduced)),
         }
 
-    def move(word: Value, lost: Value, negative: Value, short: Value) -> dict[str, Value]:
+    def move(word: Value, lost: Value, negative: Value | None, short: Value) -> dict[str, Value]:
         below = lost
+        sign = Const(0, 1) if negative is None else negative
         for level in range(levels):
             by = 1 << level
             below = below | (short[level] & word[:by].any())
-            word = Mux(short[level], Cat(word[by:], negative.replicate(by)), word)
+            word = Mux(short[level], Cat(word[by:], sign.replicate(by)), word)
         return {f"{tag}lowered": word, f"{tag}lowered_lost": below}
 
-    names = {"word": "left0", "lost": "left0_lost", "short": f"{tag}short"}
+    names = {**renamed, "word": renamed.get("left0", "left0"), "lost": "left0_lost", "short": f"{tag}short"}
     return [
-        Step(f"{tag}short", amount, target.add(10) + 2 * target.lut),
+        Step(f"{tag}short", amount, target.add(10) + 2 * target.lut, binds=dict(renamed)),
         Step(f"{tag}lowered", move, levels * target.lut, binds=names),
     ]

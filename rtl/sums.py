@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from amaranth.hdl import Const, Shape, Value
 from mxdot.golden import formats
-from mxdot.rtl import binary32, rounding
+from mxdot.rtl import addition, binary32, rounding
 from mxdot.rtl.accumulate import accumulator
+from mxdot.rtl.operand import Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -53,6 +54,41 @@ def sum_steps(parameters: Parameters, total: Sum, before: list[Step]) -> list[St
     return before + around(
         parameters, [*c_path, *met, *rounding.round_even(FP32, FP32.nan, target, "sum")], last
     )
+
+
+def product_steps(parameters: Parameters, terms: Terms, before: list[Step]) -> list[Step]:
+    """Profile fp32 of one product a step, after the steps ``before`` that give it: acc = RNE(acc + a * b)."""
+    target, out, flags = parameters.device, parameters.result, terms.flags
+    kept = "result" if out == FP32 else "sum"
+    c = "c" if parameters.addend else None
+    (begin, recall, _), store = accumulator(parameters.contexts, c, kept, target)
+    names: dict[str, str | None] = {
+        "negative": None,
+        "is_inf": None,
+        "inf_sign": None,
+        "c_sign": "larger_sign",
+    }
+    loop = [
+        recall,
+        addition.verdict(flags, parameters.addend, target),
+        addition.start(flags, parameters.addend, target),
+        *addition.add(terms, target),
+        *rounding.round_even(FP32, FP32.nan, target, kept, names | {"is_nan": None}),
+        store,
+    ]
+    given = [addition.given(target)] if parameters.addend else []
+    after: list[Step] = []
+    if out != FP32:
+        after = [
+            *addition.narrower(target),
+            *rounding.round_even(
+                out,
+                parameters.nan_code,
+                target,
+                renamed=names | {"is_nan": "narrow_nan", "left0": "own_word", "reduced": "own_exp"},
+            ),
+        ]
+    return [begin, *given, *before, *addition.term(terms, target), *loop, *after]
 
 
 def abreast(main: list[Step], side: list[Step]) -> list[Step]:

@@ -1,0 +1,296 @@
+"""C + P, exactly, of a binary32 C and one product P, as a floating-point addition: steps before the rounding.
+
+The larger magnitude stays, the other moves down until both have one unit: LOW bits below the
+larger's 24 are kept of it, what is lower still is one sticky bit. So the difference has the larger's sign,
+and is exact but for the sticky bit, which there only is where at most one place cancels.
+
+A product of two elements, unlike a block's sum, is narrower than a binary32's significand and far from the
+ends of its range: zero, or within 2^-102 .. 2^100. So C + P leaves the normal range only where C is outside
+and P is zero or too small to change it: no shift has to stop at the smallest exponent, nothing overflows,
+and a NaN or Inf among the operands can take C's place (`verdict`, `start`) and pass through as a number does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
+from mxdot.golden import formats
+from mxdot.rtl.binary32 import BIAS, PRECISION
+from mxdot.rtl.bits import add_carry, fit, flip, subtract
+from mxdot.rtl.operand import Terms
+from mxdot.rtl.pipeline import Step
+from mxdot.rtl.targets import Target
+
+FP32 = formats.result("fp32")
+LOW = 2
+"""Bits kept below the larger's last, beside the sticky bit."""
+FRAME = 1 + PRECISION + LOW + 1
+"""Bits of the sum: a carry's, and a sticky one at the bottom."""
+FIELD = 8
+"""Bits of a binary32's exponent field."""
+ALL = 5
+"""Bits of a shift: by 31 nothing of a number is left in the frame."""
+
+
+def term(terms: Terms, target: Target) -> list[Step]:
+    """Reads the lists ``product``, ``sign``, ``exponent`` of one lane; gives P's significand ``p``, the top
+    bit set but for zero, ``p_sign``, and ``p_exp``, the exponent field that this bit stands for."""
+    shape = terms.significand
+    width = shape.width - shape.signed
+    top = BIAS + width - 1 + terms.a.lsb + terms.b.lsb
+
+    def magnitude(product: list[Value], sign: list[Value] | None) -> dict[str, Value]:
+        whole = product[0]
+        negative = whole[-1] if shape.signed else Const(0, 1) if sign is None else sign[0]
+        if not shape.signed:
+            return {"p_whole": whole, "p_sign": negative}
+        turned = flip(whole[:width], negative)
+        return {"p_whole": add_carry(turned, Const(0, 1), negative, unsigned(width)), "p_sign": negative}
+
+    def base(exponent: list[Value] | None) -> dict[str, Value]:
+        whole = Const(top, FIELD) if exponent is None else exponent[0] + Const(top, signed(FIELD + 1))
+        return {"p_base": fit(whole, unsigned(FIELD))}
+
+    delay = target.add(width) if shape.signed else 0.0
+    steps = [
+        Step("magnitude", magnitude, delay, binds={} if terms.signs else {"sign": None}),
+        Step("base", base, target.add(FIELD), binds={} if terms.exponents else {"exponent": None}),
+    ]
+    names: dict[str, str | None] = {"word": "p_whole", "gone": None}
+    for level in reversed(range((width - 1).bit_length())):
+        result = f"p_up{level}" if level else "p"
+        steps.append(_up(result, level, names, target))
+        names |= {"word": result, "gone": f"{result}_gone"}
+
+    def exponent(p_base: Value, p_gone: Value) -> dict[str, Value]:
+        return {"p_exp": subtract(p_base, p_gone, unsigned(FIELD))}
+
+    return [*steps, Step("p_exp", exponent, target.add(FIELD))]
+
+
+def _up(result: str, level: int, names: Mapping[str, str | None], target: Target) -> Step:
+    """The word moved up by 2^level where that many top bits are zero; ``gone``: the distance so far."""
+    by = 1 << level
+
+    def move(word: Value, gone: Value | None) -> dict[str, Value]:
+        go = ~word[-by:].any()
+        moved = Mux(go, Cat(Const(0, by), word[:-by]), word)
+        return {result: moved, f"{result}_gone": go if gone is None else Cat(go, gone)}
+
+    return Step(result, move, target.logic(by) + target.lut, binds=dict(names))
+
+
+def given(target: Target) -> Step:
+    """Of a C from outside: whether it is a NaN; its sign, a zero's positive, as that of the sum inside is."""
+
+    def function(c: Value) -> dict[str, Value]:
+        fraction = c[:23].any()
+        return {"c_nan": c[23:31].all() & fraction, "c_minus": c[31] & (fraction | c[23:31].any())}
+
+    return Step("given", function, target.logic(31))
+
+
+def verdict(flags: Mapping[str, str], addend: bool, target: Target) -> Step:
+    """Gives ``is_nan`` and, where products can be Inf, ``is_inf`` and ``inf_sign``: what takes the place of
+    the addend, C at a sum's first item, else ``kept``. That one's own NaN and Inf stay where P has none."""
+
+    def quiet(first: Value, c_nan: Value | None, nan: Value | None) -> dict[str, Value]:
+        found = Const(0, 1) if nan is None else nan
+        return {"is_nan": found if c_nan is None else found | (first & c_nan)}
+
+    def infinite(
+        first: Value, kept: Value, c: Value | None, c_nan: Value | None, nan: Value, pinf: Value, ninf: Value
+    ) -> dict[str, Value]:
+        ends = kept[23:31].all()
+        isnan, sign = ends & kept[22], kept[31]
+        if c is None or c_nan is None:
+            ends, isnan = ends & ~first, isnan & ~first
+        else:
+            ends, isnan, sign = (
+                Mux(first, new, old) for new, old in ((c[23:31].all(), ends), (c_nan, isnan), (c[31], sign))
+            )
+        against = ends & Mux(sign, pinf, ninf)
+        return {"is_nan": nan | isnan | against, "is_inf": pinf | ninf, "inf_sign": ninf}
+
+    absent: dict[str, str | None] = {} if addend else {"c": None, "c_nan": None}
+    if "pinf" in flags:
+        return Step("verdict", infinite, target.logic(9) + 2 * target.lut, binds=absent)
+    return Step("verdict", quiet, target.lut, binds=absent | {"nan": flags.get("nan")})
+
+
+def start(flags: Mapping[str, str], addend: bool, target: Target) -> Step:
+    """``addend``: C at a sum's first item, else the sum so far; a NaN or Inf where `verdict` says so."""
+
+    def function(
+        first: Value,
+        kept: Value,
+        c: Value | None,
+        c_minus: Value | None,
+        is_nan: Value,
+        is_inf: Value | None,
+        inf_sign: Value | None,
+    ) -> dict[str, Value]:
+        first_c = Const(0, 32) if c is None or c_minus is None else Cat(c[:31], c_minus)
+        word: Value = Const(FP32.nan, 32)
+        special = is_nan
+        if is_inf is not None and inf_sign is not None:
+            word = Mux(is_nan, word, Cat(Const(FP32.infinity, 31), inf_sign))
+            special = is_nan | is_inf
+        return {"addend": Mux(special, word, Mux(first, first_c, kept))}
+
+    absent: dict[str, str | None] = {} if addend else {"c": None, "c_minus": None}
+    absent |= {} if "pinf" in flags else {"is_inf": None, "inf_sign": None}
+    return Step("start", function, 2 * target.lut, binds=absent)
+
+
+def narrower(target: Target) -> list[Step]:
+    """For a result narrower than binary32: ``narrow_nan``, and the sum without a bit that is not its own."""
+
+    def is_nan(addend: Value) -> dict[str, Value]:
+        return {"narrow_nan": addend[22:31].all()}
+
+    def own(left0: Value, reduced: Value, extra: Value) -> dict[str, Value]:
+        return {
+            "own_word": Cat(left0[:-1], left0[-1] & ~extra),
+            "own_exp": reduced & (~extra).replicate(FIELD),
+        }
+
+    return [Step("narrow_nan", is_nan, target.logic(9)), Step("own", own, target.lut)]
+
+
+def add(terms: Terms, target: Target) -> list[Step]:
+    """Reads ``addend`` and what `term` gives; gives what `rounding.round_even` reads: ``left0``, 24
+    significant bits and a guard, ``left0_lost``, ``reduced``, ``empty``; the sign is ``larger_sign``."""
+    width = terms.significand.width - terms.significand.signed
+    spread = PRECISION - width
+
+    def compare(addend: Value, p: Value, p_exp: Value) -> dict[str, Value]:
+        # a zero P is the smaller one, whatever its exponent
+        tops = addend[spread:31], Cat(p[:-1], p_exp)
+        return {"p_larger": (tops[0] < tops[1]) & p[-1]}
+
+    def exponents(addend: Value, p_exp: Value, p_larger: Value) -> dict[str, Value]:
+        c_exp = addend[23:31]
+        return {
+            "larger_exp": Mux(p_larger, p_exp, c_exp),
+            "smaller_exp": Mux(p_larger, c_exp, p_exp),
+        }
+
+    def hidden(addend: Value, p: Value) -> dict[str, Value]:
+        # C subnormal or zero, and P zero: with a bit set that field 0 does not mean, C is moved like any
+        # number, and comes out as it is
+        some = addend[23:31].any()
+        return {"hidden": some | ~p[-1], "extra": ~some & ~p[-1]}
+
+    def distance(larger_exp: Value, smaller_exp: Value) -> dict[str, Value]:
+        return {"apart": subtract(larger_exp, smaller_exp, unsigned(FIELD))}
+
+    def limit(apart: Value) -> dict[str, Value]:
+        return {"by": apart[:ALL] | apart[ALL:].any().replicate(ALL)}
+
+    def order(addend: Value, hidden: Value, p: Value, p_sign: Value, p_larger: Value) -> dict[str, Value]:
+        c_sig, p_sig = Cat(addend[:23], hidden), Cat(Const(0, spread), p)
+        return {
+            "larger": Mux(p_larger, p_sig, c_sig),
+            "smaller": Cat(Const(0, LOW), Mux(p_larger, c_sig, p_sig)),
+            "larger_sign": Mux(p_larger, p_sign, addend[31]),
+            "turn": addend[31] ^ p_sign,
+        }
+
+    def added(larger: Value, moved: Value, sticky: Value, turn: Value) -> dict[str, Value]:
+        # -(moved + sticky) = ~moved + 1 - sticky, and the sticky bit itself stays
+        shape = unsigned(PRECISION + LOW + 1)
+        total = add_carry(Cat(Const(0, LOW), larger), Cat(moved, turn), turn & ~sticky, shape)
+        return {"frame": Cat(sticky, total)}
+
+    steps = [
+        Step("compare", compare, target.add(FIELD + width - 1) + target.lut),
+        Step("exponents", exponents, target.lut),
+        Step("distance", distance, target.add(FIELD)),
+        Step("limit", limit, target.lut),
+        Step("hidden", hidden, target.logic(9)),
+        Step("order", order, target.lut),
+    ]
+    names: dict[str, str | None] = {"word": "smaller", "lost_before": None, "turn": None}
+    for level in reversed(range(ALL)):
+        result, lost = (f"down{level}", f"down{level}_lost") if level else ("moved", "sticky")
+        if not level:
+            names["turn"] = "turn"
+        steps += [
+            Step(result, _down(result, level), target.lut, binds=names),
+            Step(lost, _fallen(lost, level), target.logic((1 << level) + 2), binds=names),
+        ]
+        names = {"word": result, "lost_before": lost, "turn": None}
+    steps.append(Step("added", added, target.add(PRECISION + LOW + 1)))
+    return steps + _normalise(target)
+
+
+def _down(result: str, level: int) -> Callable[..., dict[str, Value]]:
+    """The word moved down by 2^level where ``by`` says so, and complemented where ``turn``."""
+    gap = Const(0, 1 << level)
+
+    def move(word: Value, by: Value, turn: Value | None) -> dict[str, Value]:
+        moved = Mux(by[level], Cat(word[1 << level :], gap), word)
+        return {result: moved if turn is None else flip(moved, turn)}
+
+    return move
+
+
+def _fallen(lost: str, level: int) -> Callable[..., dict[str, Value]]:
+    """Whether anything fell out of the word so far."""
+
+    def function(word: Value, by: Value, lost_before: Value | None) -> dict[str, Value]:
+        now = by[level] & word[: 1 << level].any()
+        return {lost: now if lost_before is None else lost_before | now}
+
+    return function
+
+
+def _normalise(target: Target) -> list[Step]:
+    """``frame`` moved up to its leading digit, which the zeros in groups of four bits tell but for the last
+    two bits of the distance."""
+
+    def zeros(frame: Value) -> dict[str, Value]:
+        return {"zeros": Cat(*(~frame[at : at + 4].any() for at in range(FRAME - 4, -1, -4)))}
+
+    def lead(zeros: Value) -> dict[str, Value]:
+        sixteen = zeros[:4].all()
+        eight = Mux(sixteen, zeros[4:6].all(), zeros[:2].all())
+        four = Mux(sixteen, Mux(eight, zeros[6], zeros[4]), Mux(eight, zeros[2], zeros[0]))
+        return {"groups": Cat(four, eight, sixteen)}
+
+    steps = [Step("zeros", zeros, target.lut), Step("lead", lead, 2 * target.lut)]
+    word = "frame"
+    for level in (4, 3, 2):
+        names: dict[str, str | None] = {"word": word}
+        steps.append(Step(f"up{level}", _moved_up(f"up{level}", level), target.lut, binds=names))
+        word = f"up{level}"
+    names = {"word": word, "gone": "groups"}
+    for level in (1, 0):
+        result = f"up{level}"
+        steps.append(_up(result, level, names, target))
+        names = {"word": result, "gone": f"{result}_gone"}
+
+    def end(word: Value) -> dict[str, Value]:
+        rest = FRAME - PRECISION - 1
+        return {"left0": word[rest:], "left0_lost": word[:rest].any(), "empty": ~word[-1]}
+
+    def lower(larger_exp: Value, gone: Value) -> dict[str, Value]:
+        return {"reduced": subtract(larger_exp, gone, unsigned(FIELD))}
+
+    return [
+        *steps,
+        Step("end", end, target.lut, binds={"word": "up0"}),
+        Step("lower", lower, target.add(FIELD), binds={"gone": "up0_gone"}),
+    ]
+
+
+def _moved_up(result: str, level: int) -> Callable[..., dict[str, Value]]:
+    """By 2^level where ``groups`` says so."""
+    by = 1 << level
+
+    def move(word: Value, groups: Value) -> dict[str, Value]:
+        return {result: Mux(groups[level - 2], Cat(Const(0, by), word[:-by]), word)}
+
+    return move
