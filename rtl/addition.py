@@ -41,12 +41,12 @@ def term(terms: Terms, target: Target) -> list[Step]:
     top = BIAS + width - 1 + terms.a.lsb + terms.b.lsb
 
     def magnitude(product: list[Value], sign: list[Value] | None) -> dict[str, Value]:
-        whole = product[0]
-        negative = whole[-1] if shape.signed else Const(0, 1) if sign is None else sign[0]
+        whole, minus = product[0], Const(0, 1) if sign is None else sign[0]
         if not shape.signed:
-            return {"p_whole": whole, "p_sign": negative}
-        turned = flip(whole[:width], negative)
-        return {"p_whole": add_carry(turned, Const(0, 1), negative, unsigned(width)), "p_sign": negative}
+            return {"p_whole": whole, "p_sign": minus}
+        below = whole[-1]
+        positive = add_carry(flip(whole[:width], below), Const(0, 1), below, unsigned(width))
+        return {"p_whole": positive, "p_sign": minus ^ below}
 
     def base(exponent: list[Value] | None) -> dict[str, Value]:
         whole = Const(top, FIELD) if exponent is None else exponent[0] + Const(top, signed(FIELD + 1))

@@ -18,15 +18,16 @@ ENDS = [0x00000000, 0x00000001, 0x007FFFFF, 0x00800000, 0x7F7FFFFF, 0x7F800000, 
 pytestmark = pytest.mark.usefixtures("builds")
 
 
-def mismatches(folder: Path, name: str, out: str = "fp32") -> int:
+def mismatches(folder: Path, name: str, out: str = "fp32", other: str | None = None) -> int:
     """Random products against addends that nearly cancel, of neighbouring exponents, up to 40 bits away, and
     at the ends of the range, with significands at the edges of a binade."""
     rng = np.random.default_rng(11)
-    fmt = formats.element(name)
-    a, b = rng.integers(0, fmt.mask + 1, (2, ROWS)).astype(np.uint8)
+    names = (name, other or name)
+    of_a, of_b = (formats.element(each) for each in names)
+    a, b = (rng.integers(0, fmt.mask + 1, ROWS).astype(np.uint8) for fmt in (of_a, of_b))
     a[rng.random(ROWS) < 0.1] = 0
     with np.errstate(invalid="ignore"):
-        product = fmt.values[a].astype(np.float64) * fmt.values[b]
+        product = of_a.values[a].astype(np.float64) * of_b.values[b]
     number = np.where(np.isfinite(product) & (product != 0), product, 1.0)
     kind = rng.integers(0, 4, ROWS)
     away = np.where(kind == 1, rng.integers(-3, 4, ROWS), rng.integers(-40, 41, ROWS))
@@ -37,11 +38,14 @@ def mismatches(folder: Path, name: str, out: str = "fp32") -> int:
     c = np.where(kind == 0, np.float32(-number).view(np.uint32) + rng.integers(-3, 4, ROWS), c)
     c = np.where((kind == 3) & (rng.random(ROWS) < 0.5), rng.choice(ENDS, ROWS), c)
     c = (c ^ np.where(kind == 0, 0, rng.integers(0, 2, ROWS) << 31)).astype(np.uint32)
-    made = generate(MacParameters(a_format=name, b_format=name, out=out, mhz=60))
+    made = generate(MacParameters(a_format=names[0], b_format=names[1], out=out, mhz=60))
     path, _ = made.write(folder / "mac.v")
     rows = {"a": a, "b": b, "c": c, "last": np.ones(ROWS, np.uint8)}
     outputs = simulate(path, made.manifest, rows, None, "icarus")
-    left, right = (BlockTensor(x[:, None], None, name, block=1, scale=None) for x in (a, b))
+    left, right = (
+        BlockTensor(x[:, None], None, each, block=1, scale=None)
+        for x, each in zip((a, b), names, strict=True)
+    )
     expected = dot(left, right, c.view(np.float32), out=out)
     assert len(outputs.seen_at) == ROWS
     return int((outputs.rows["result"] != expected.view(f"u{expected.itemsize}")).sum())
@@ -60,6 +64,10 @@ def mismatches(folder: Path, name: str, out: str = "fp32") -> int:
 )
 def test_one_rounding_of_the_exact_sum(name: str, out: str, tmp_path: Path) -> None:
     assert mismatches(tmp_path, name, out) == 0
+
+
+def test_two_formats_one_without_a_sign_of_its_own(tmp_path: Path) -> None:
+    assert mismatches(tmp_path, "int8", other="e5m2") == 0
 
 
 def test_bits_that_fall_out_unseen_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
