@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Mux, Value, unsigned
 from mxdot.golden import formats
 from mxdot.rtl.binary32 import BIAS, PRECISION
-from mxdot.rtl.bits import add_carry, fit, flip, subtract
+from mxdot.rtl.bits import add_carry, any_of, flip, subtract
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -31,11 +31,15 @@ FIELD = 8
 """Bits of a binary32's exponent field."""
 ALL = 5
 """Bits of a shift: by 31 nothing of a number is left in the frame."""
+COARSE = 3
+"""Of these, from which on the bits that fall out are looked at by eights."""
+EIGHT = 1 << COARSE
 
 
 def term(terms: Terms, target: Target) -> list[Step]:
-    """Reads the lists ``product``, ``sign``, ``exponent`` of one lane; gives P's significand ``p``, the top
-    bit set but for zero, ``p_sign``, and ``p_exp``, the exponent field that this bit stands for."""
+    """Reads the lists ``product``, ``sign``, ``exponent`` of one lane, floats with normal significands
+    (`decode`); gives P's significand ``p``, the top bit set but for zero, ``p_sign``, and ``p_exp``, the
+    exponent field that this bit stands for."""
     shape = terms.significand
     width = shape.width - shape.signed
     top = BIAS + width - 1 + terms.a.lsb + terms.b.lsb
@@ -48,25 +52,23 @@ def term(terms: Terms, target: Target) -> list[Step]:
         positive = add_carry(flip(whole[:width], below), Const(0, 1), below, unsigned(width))
         return {"p_whole": positive, "p_sign": minus ^ below}
 
-    def base(exponent: list[Value] | None) -> dict[str, Value]:
-        whole = Const(top, FIELD) if exponent is None else exponent[0] + Const(top, signed(FIELD + 1))
-        return {"p_base": fit(whole, unsigned(FIELD))}
+    # two normal significands have the product's leading bit in one of two places
+    levels = (width - 1).bit_length() if shape.signed else 1
+
+    def field(exponent: list[Value] | None, gone: Value) -> dict[str, Value]:
+        least, stays = Const(top - ((1 << levels) - 1), FIELD), (~gone)[:levels]
+        known = Const(0, FIELD) if exponent is None else exponent[0]
+        return {"p_exp": add_carry(known, least, stays, unsigned(FIELD))}
 
     delay = target.add(width) if shape.signed else 0.0
-    steps = [
-        Step("magnitude", magnitude, delay, binds={} if terms.signs else {"sign": None}),
-        Step("base", base, target.add(FIELD), binds={} if terms.exponents else {"exponent": None}),
-    ]
+    steps = [Step("magnitude", magnitude, delay, binds={} if terms.signs else {"sign": None})]
     names: dict[str, str | None] = {"word": "p_whole", "gone": None}
-    for level in reversed(range((width - 1).bit_length())):
+    for level in reversed(range(levels)):
         result = f"p_up{level}" if level else "p"
         steps.append(_up(result, level, names, target))
         names |= {"word": result, "gone": f"{result}_gone"}
-
-    def exponent(p_base: Value, p_gone: Value) -> dict[str, Value]:
-        return {"p_exp": subtract(p_base, p_gone, unsigned(FIELD))}
-
-    return [*steps, Step("p_exp", exponent, target.add(FIELD))]
+    binds: dict[str, str | None] = {"gone": "p_gone"} | ({} if terms.exponents else {"exponent": None})
+    return [*steps, Step("p_exp", field, (1 if levels == 1 else 2) * target.add(FIELD), binds=binds)]
 
 
 def _up(result: str, level: int, names: Mapping[str, str | None], target: Target) -> Step:
@@ -78,7 +80,8 @@ def _up(result: str, level: int, names: Mapping[str, str | None], target: Target
         moved = Mux(go, Cat(Const(0, by), word[:-by]), word)
         return {result: moved, f"{result}_gone": go if gone is None else Cat(go, gone)}
 
-    return Step(result, move, target.logic(by) + target.lut, binds=dict(names))
+    looking = target.logic(by) if by > 1 else 0.0
+    return Step(result, move, looking + target.lut, binds=dict(names))
 
 
 def given(target: Target) -> Step:
@@ -198,7 +201,18 @@ def add(terms: Terms, target: Target) -> list[Step]:
             "turn": addend[31] ^ p_sign,
         }
 
-    def added(larger: Value, moved: Value, sticky: Value, turn: Value) -> dict[str, Value]:
+    def eights(smaller: Value) -> dict[str, Value]:
+        return {"eights": Cat(*(smaller[at : at + EIGHT].any() for at in range(0, 3 * EIGHT, EIGHT)))}
+
+    def coarse(eights: Value, by: Value) -> dict[str, Value]:
+        # what falls out by 16 and by 8 places
+        return {"lost": (by[4] & eights[:2].any()) | (by[3] & Mux(by[4], eights[2], eights[0]))}
+
+    def finest(word: Value, by: Value) -> dict[str, Value]:
+        return {"fell": any_of([word[at] & (by[:COARSE] > at) for at in range(EIGHT - 1)])}
+
+    def added(larger: Value, moved: Value, lost: Value, fell: Value, turn: Value) -> dict[str, Value]:
+        sticky = lost | fell
         # -(moved + sticky) = ~moved + 1 - sticky, and the sticky bit itself stays
         shape = unsigned(PRECISION + LOW + 1)
         total = add_carry(Cat(Const(0, LOW), larger), Cat(moved, turn), turn & ~sticky, shape)
@@ -211,19 +225,18 @@ def add(terms: Terms, target: Target) -> list[Step]:
         Step("limit", limit, target.lut),
         Step("hidden", hidden, target.logic(9)),
         Step("order", order, target.lut),
+        Step("eights", eights, 2 * target.lut),
+        Step("coarse", coarse, 2 * target.lut),
     ]
-    names: dict[str, str | None] = {"word": "smaller", "lost_before": None, "turn": None}
+    word = "smaller"
     for level in reversed(range(ALL)):
-        result, lost = (f"down{level}", f"down{level}_lost") if level else ("moved", "sticky")
-        if not level:
-            names["turn"] = "turn"
-        steps += [
-            Step(result, _down(result, level), target.lut, binds=names),
-            Step(lost, _fallen(lost, level), target.logic((1 << level) + 2), binds=names),
-        ]
-        names = {"word": result, "lost_before": lost, "turn": None}
-    steps.append(Step("added", added, target.add(PRECISION + LOW + 1)))
-    return steps + _normalise(target)
+        result = f"down{level}" if level else "moved"
+        names: dict[str, str | None] = {"word": word} | ({} if level == 0 else {"turn": None})
+        steps.append(Step(result, _down(result, level), target.lut, binds=names))
+        word = result
+        if level == COARSE:
+            steps.append(Step("finest", finest, 3 * target.lut, binds={"word": word}))
+    return [*steps, Step("added", added, target.lut + target.add(PRECISION + LOW + 1)), *_normalise(target)]
 
 
 def _down(result: str, level: int) -> Callable[..., dict[str, Value]]:
@@ -235,16 +248,6 @@ def _down(result: str, level: int) -> Callable[..., dict[str, Value]]:
         return {result: moved if turn is None else flip(moved, turn)}
 
     return move
-
-
-def _fallen(lost: str, level: int) -> Callable[..., dict[str, Value]]:
-    """Whether anything fell out of the word so far."""
-
-    def function(word: Value, by: Value, lost_before: Value | None) -> dict[str, Value]:
-        now = by[level] & word[: 1 << level].any()
-        return {lost: now if lost_before is None else lost_before | now}
-
-    return function
 
 
 def _normalise(target: Target) -> list[Step]:
@@ -276,13 +279,14 @@ def _normalise(target: Target) -> list[Step]:
         rest = FRAME - PRECISION - 1
         return {"left0": word[rest:], "left0_lost": word[:rest].any(), "empty": ~word[-1]}
 
-    def lower(larger_exp: Value, gone: Value) -> dict[str, Value]:
-        return {"reduced": subtract(larger_exp, gone, unsigned(FIELD))}
+    def lower(larger_exp: Value, gone: Value, word: Value) -> dict[str, Value]:
+        # of a zero it is 0
+        return {"reduced": subtract(larger_exp, gone, unsigned(FIELD)) & word[-1].replicate(FIELD)}
 
     return [
         *steps,
         Step("end", end, target.lut, binds={"word": "up0"}),
-        Step("lower", lower, target.add(FIELD), binds={"gone": "up0_gone"}),
+        Step("lower", lower, target.add(FIELD) + target.lut, binds={"word": "up0", "gone": "up0_gone"}),
     ]
 
 

@@ -70,6 +70,11 @@ def gated(low: Gated, high: Gated, shift: int, width: int) -> list[Column]:
     return [(*bit(low, at), *bit(high, at - shift)) for at in range(width)]
 
 
+def columns(size: int, lanes: int) -> int:
+    """Columns of the chains that `sums` makes of so many lanes, about."""
+    return max(size, min(TOGETHER, size * lanes))
+
+
 def sums(m: Module, name: str, lanes: Sequence[Sequence[Column]]) -> list[Value]:
     """The sum of each lane's columns; some lanes share a chain. A lane's columns hold its whole sum, so that
     nothing is carried from lane to lane."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from amaranth.hdl import Cat, Const, Mux, Value, unsigned
 from mxdot.golden.formats import ElementFormat
-from mxdot.rtl.bits import any_of, fit
-from mxdot.rtl.operand import Operand
+from mxdot.rtl.bits import any_of, fit, table
+from mxdot.rtl.operand import Operand, below
 from mxdot.rtl.pipeline import Named, Step
 from mxdot.rtl.targets import Target
 
@@ -39,18 +39,18 @@ def index_of(side: str, choice: Formats) -> str | None:
     return f"{side}_format" if len(choice) > 1 else None
 
 
-def decode(side: str, choice: Formats, target: Target) -> list[Step]:
+def decode(side: str, choice: Formats, target: Target, normal: bool = False) -> list[Step]:
     """Port ``side`` -> ``<side>_sign``, ``<side>_sig``, ``<side>_exp`` (those there are), one a lane.
 
-    value = (-1)^sign * sig * 2^(exp + lsb) of ``Operand.of(*choice)``. Each code is taken apart in every
-    format, its exponent brought to the one unit, and then the format chosen.
+    value = (-1)^sign * sig * 2^(exp + lsb) of ``Operand.of(*choice, normal=normal)``. Each code is taken
+    apart in every format, its exponent brought to the one unit, and then the format chosen.
     """
-    operand, several = Operand.of(*choice), len(choice) > 1
+    operand, several = Operand.of(*choice, normal=normal), len(choice) > 1
     if not operand.exponents:
         return [Step(f"decode_{side}", _integers(side, choice), binds={"word": side})]
     own = "_own" if several else ""
     tapers = any(fmt.kind == "tapered" for fmt in choice)
-    moves = tapers or any(operand.offset(fmt) for fmt in choice)
+    moves = tapers or any(operand.offset(fmt, normal) for fmt in choice)
     raw = f"{side}_raw" if moves else f"{side}_exp{own}"
     exponent = unsigned(operand.exponents.bit_length())
 
@@ -58,7 +58,7 @@ def decode(side: str, choice: Formats, target: Target) -> list[Step]:
         parts: tuple[list[Value], ...] = ([], [], [], [])
         for code in lanes_of(word, lane_width(choice)):
             for fmt in choice:
-                apart = tapered if fmt.kind == "tapered" else binary
+                apart = tapered if fmt.kind == "tapered" else normalised if normal else binary
                 sign, sig, exp, down = apart(fmt, code[: fmt.width])
                 sig = Cat(Const(0, operand.significand.width - len(sig)), sig)
                 for values, value in zip(parts, (sign, sig, exp, down), strict=True):
@@ -70,7 +70,7 @@ def decode(side: str, choice: Formats, target: Target) -> list[Step]:
         found = []
         for at, value in enumerate(raw):
             fmt = choice[at % len(choice)]
-            zero = operand.offset(fmt) + (1 - fmt.lsb if fmt.kind == "tapered" else 0)
+            zero = operand.offset(fmt, normal) + (1 - fmt.lsb if fmt.kind == "tapered" else 0)
             moved = value + zero if zero else value
             if down is not None and fmt.kind == "tapered":
                 moved = Mux(down[at], zero - value, moved)
@@ -85,7 +85,8 @@ def decode(side: str, choice: Formats, target: Target) -> list[Step]:
             for name, of in parts.items()
         }
 
-    steps = [Step(f"decode_{side}", take, max(delay_of(fmt, target) for fmt in choice), binds={"word": side})]
+    taking = max(delay_of(fmt, target) for fmt in choice) + normal * target.lut
+    steps = [Step(f"decode_{side}", take, taking, binds={"word": side})]
     if moves:
         binds = {"raw": raw, "down": f"{side}_down" if tapers else None}
         delay = target.add(exponent.width) + (target.lut if tapers else 0.0)
@@ -122,6 +123,18 @@ def binary(fmt: ElementFormat, code: Value) -> Apart:
     field, fraction = code[fmt.mantissa_bits : -1], code[: fmt.mantissa_bits]
     some = field.any()
     return code[-1], Cat(fraction, some), Cat(field[0] | ~some, field[1:]), Const(0, 1)
+
+
+def normalised(fmt: ElementFormat, code: Value) -> Apart:
+    """A float's sign, significand and exponent, `below` more than its field; a subnormal number's fraction is
+    moved up until its leading bit is the hidden one, which is 0 for zero only."""
+    sign, significand, _, down = binary(fmt, code)
+    bits, start = fmt.mantissa_bits, below(fmt)
+    field, fraction, some = code[bits:-1], significand[:-1], significand[-1]
+    moved = table(lambda f: f << (bits + 1 - f.bit_length()) & ((1 << bits) - 1), fraction, bits)
+    lower = table(lambda f: start - bits + f.bit_length(), fraction, len(field) + 1)
+    exponent = Mux(some, Cat(field, Const(1, 1)), lower)
+    return sign, Cat(Mux(some, fraction, moved), some | fraction.any()), exponent, down
 
 
 def tapered(fmt: ElementFormat, code: Value) -> Apart:

@@ -33,15 +33,16 @@ class MacParameters(Parameters):
     def steps(self) -> list[Step]:
         target = self.device
         a, b = self.elements
-        terms = Terms(Operand.of(*a), Operand.of(*b), 1)
+        exact = isinstance(PROFILES[self.profile].kind, Exact)
+        terms = Terms(Operand.of(*a, normal=not exact), Operand.of(*b, normal=not exact), 1)
         before = [
             *specials(a, b, target),
             *gather(terms.flags, 1, target),
-            *decode("a", a, target),
-            *decode("b", b, target),
+            *decode("a", a, target, not exact),
+            *decode("b", b, target, not exact),
             *product(terms, target),
         ]
-        if not isinstance(PROFILES[self.profile].kind, Exact):
+        if not exact:
             return product_steps(self, terms, before)
         shape = signed(terms.significand.width + (0 if terms.significand.signed else 1))
 

@@ -29,20 +29,23 @@ class Operand:
     inf: bool
 
     @classmethod
-    def of(cls, *choice: ElementFormat) -> Operand:
+    def of(cls, *choice: ElementFormat, normal: bool = False) -> Operand:
         """From a format's fields; of several formats, what holds the values of each.
 
-        The significand is as wide as the widest, all of them with the leading bit at the top.
+        The significand is as wide as the widest, all of them with the leading bit at the top; with ``normal``
+        that of subnormal numbers too.
         """
         unit = min(fmt.lsb for fmt in choice)
         limit = max(int(abs(fmt.integers).max()) << (fmt.lsb - unit) for fmt in choice)
         if choice[0].kind == "int":
             return cls(signed(choice[0].width), 0, unit, unit, limit, False, False, False)
         bits = max(fmt.mantissa_bits for fmt in choice)
-        lsbs = [own_lsb(fmt) - (bits - fmt.mantissa_bits) for fmt in choice]
+        down = [below(fmt) if normal else 0 for fmt in choice]
+        lsbs = [own_lsb(fmt) - (bits - fmt.mantissa_bits) - by for fmt, by in zip(choice, down, strict=True)]
+        tops = [own_exponents(fmt) + by for fmt, by in zip(choice, down, strict=True)]
         return cls(
             unsigned(bits + 1),
-            max(own_exponents(fmt) + lsb - min(lsbs) for fmt, lsb in zip(choice, lsbs, strict=True)),
+            max(top + lsb - min(lsbs) for top, lsb in zip(tops, lsbs, strict=True)),
             min(lsbs),
             unit,
             limit,
@@ -51,15 +54,22 @@ class Operand:
             any(fmt.inf_codes for fmt in choice),
         )
 
-    def offset(self, fmt: ElementFormat) -> int:
+    def offset(self, fmt: ElementFormat, normal: bool = False) -> int:
         """What is added to the exponent of one of the formats in the choice."""
-        return own_lsb(fmt) - (self.significand.width - 1 - fmt.mantissa_bits) - self.lsb
+        down = below(fmt) if normal else 0
+        return own_lsb(fmt) - down - (self.significand.width - 1 - fmt.mantissa_bits) - self.lsb
 
 
 def own_lsb(fmt: ElementFormat) -> int:
     """Exponent of the unit at exponent 0. A tapered format's significands all have ``mantissa_bits``
     fraction bits, and its smallest value, 2^lsb, has exponent 1."""
     return fmt.lsb - 1 - (fmt.mantissa_bits if fmt.kind == "tapered" else 0)
+
+
+def below(fmt: ElementFormat) -> int:
+    """What is added to a float's exponent where subnormal numbers, too, have their leading bit at the top:
+    above any distance that this takes, and one more bit of the field. Tapered numbers have it there."""
+    return 0 if fmt.kind == "tapered" else 1 << fmt.exponent_bits
 
 
 def own_exponents(fmt: ElementFormat) -> int:

@@ -66,7 +66,7 @@ def exponent_sum(terms: Terms, target: Target) -> Step:
         binds = _absent(a_exp=bool(terms.a.exponents), b_exp=bool(terms.b.exponents))
         return Step("exponent", one, binds=binds)
     if target.carry_cells:
-        return Step("exponent", chained, target.add(max(width, carry.TOGETHER)))
+        return Step("exponent", chained, target.add(carry.columns(width, terms.count)))
     return Step("exponent", short, target.lut * ((width + 1) // 2))
 
 
@@ -137,8 +137,8 @@ def gated_rows(terms: Terms, target: Target) -> list[Step]:
         return {"product": [Cat(x[:2], high) for x, high in zip(row, sums, strict=True)]}
 
     return [
-        Step("rows", rows, target.add(max(size + 2, carry.TOGETHER))),
-        Step("join", join, target.add(max(width - 2, carry.TOGETHER)), binds=_absent(gate=count == 3)),
+        Step("rows", rows, target.add(carry.columns(size + 2, terms.count))),
+        Step("join", join, target.add(carry.columns(width - 2, terms.count)), binds=_absent(gate=count == 3)),
     ]
 
 

@@ -204,10 +204,9 @@ def round_even(
     def finish(
         packed: Value, sign: Value, empty: Value, is_nan: Value | None, is_inf: Value | None
     ) -> dict[str, Value]:
+        if is_nan is None:  # a number, or an Inf or NaN that is one so far
+            return {result: Cat(packed[: out.width - 1], sign)}
         field = packed[out.mantissa_bits :]
-        if is_nan is None:
-            exponent = field[: out.exponent_bits] & (~empty).replicate(out.exponent_bits)
-            return {result: Cat(packed[: out.mantissa_bits], exponent, sign)}
         beyond = field[out.exponent_bits :].any() | field[: out.exponent_bits].all()
         special = is_nan | (~empty & beyond) | (Const(0, 1) if is_inf is None else is_inf)
         nothing = special | empty
@@ -218,13 +217,14 @@ def round_even(
         quiet = Mux(is_nan, Const(nan_code, out.width), 0)
         return {result: (Cat(fraction, exponent, sign & ~is_nan) | quiet)[: out.width]}
 
+    finishing = 3 * target.lut if renamed.get("is_nan", "is_nan") else 0.0
     carried = {"magnitude": f"{tag}magnitude", "up": f"{tag}up", "exponent": names.pop("exponent")}
     ends = {"packed": f"{tag}packed", "sign": f"{tag}result_sign"}
     return [
         *steps,
         Step(f"{tag}decide", decide, target.logic(spare + 4), binds={**renamed, **names}),
         Step(f"{tag}round", rounded, target.add(out.mantissa_bits + 11), binds=carried),
-        Step(f"{tag}finish", finish, 3 * target.lut, binds={**renamed, **ends}),
+        Step(f"{tag}finish", finish, finishing, binds={**renamed, **ends}),
     ]
 
 
