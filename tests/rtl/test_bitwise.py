@@ -51,15 +51,16 @@ def test_every_code_pair(tmp_path: Path) -> None:
     assert every_pair(tmp_path) == []
 
 
-def test_a_top_bit_of_the_wrong_sign_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bitwise, "_weighted", lambda count: _positive(count))
+def test_a_wrong_digit_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = bitwise._digit
+    monkeypatch.setattr(bitwise, "_digit", lambda a, low, high: right(a, low & ~high, high))
     assert "results differ" in every_pair(tmp_path)[0]
 
 
-def _positive(count: int) -> Any:
-    """As `bitwise._weighted`, of a top bit that counts up."""
-    by = count // 2
-    return lambda of: {f"weighted{count}": [x + (y << by) for x, y in zip(of[::2], of[1::2], strict=True)]}
+def test_a_missing_carry_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = bitwise._sum
+    monkeypatch.setattr(bitwise, "_sum", lambda low, high, into: right(low, high, bitwise.ZERO))
+    assert "results differ" in every_pair(tmp_path)[0]
 
 
 def test_the_largest_sums_in_all_lanes(tmp_path: Path) -> None:
