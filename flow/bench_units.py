@@ -108,7 +108,7 @@ def _goals() -> Iterator[Unit]:
     for name, quick, peer, mhz in (
         ("e5m2", False, "mx-dotp-e5m2", None),
         ("e2m1", True, "mx-dotp-e2m1", 165),
-        ("int8", False, "mx-dotp-int8", 165),
+        ("int8", False, "mx-dotp-int8", 205),
     ):
         yield Unit(
             f"{name}-ecp5",
