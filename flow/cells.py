@@ -20,6 +20,7 @@ INPUT, CONTROL = "(input)", "(control)"
 TOPICS = {
     "decode": "decode",
     "product": "product",
+    "bitwise": "product",
     "align": "align",
     "reduce": "adder tree",
     "scale": "scales",
@@ -73,7 +74,7 @@ def owners(unit: Pipeline) -> dict[str, str]:
 def owner(cell: str, found: dict[str, str]) -> str:
     """The step of a mapped cell."""
     signal = critical_path.signal(cell).split("$")[0]
-    signal = re.sub(r"(_s\d+)?(_\d+)?$", "", signal)
+    signal = re.sub(r"(_s\d+)?(_\d+)*$", "", signal)
     return found.get(signal, CONTROL)
 
 
