@@ -147,8 +147,9 @@ def _goals() -> Iterator[Unit]:
         "mac-contexts",
         "FP8 MAC, 16 contexts",
         ("goals",),
-        {"target": "ecp5", "mhz": 140, "contexts": 16},
+        {"target": "ecp5", "mhz": 160, "contexts": 16},
         "mac",
+        target_mhz=220,
         peer="cvfpu",
         quick=True,
     )

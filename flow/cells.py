@@ -31,6 +31,7 @@ TOPICS = {
     "fused": "tensor core",
     "collect": "tensor core",
     "binary32": "FP32 end",
+    "addition": "FP32 end",
     "rounding": "FP32 end",
 }
 """Module of rtl/ in which a step is written -> part of the unit, in the order of the data."""
