@@ -20,6 +20,7 @@ INPUT, CONTROL = "(input)", "(control)"
 TOPICS = {
     "decode": "decode",
     "product": "product",
+    "multiplier": "product",
     "bitwise": "product",
     "align": "align",
     "reduce": "adder tree",

@@ -45,7 +45,8 @@ def fine_bits(terms: Placed) -> int:
 def align(terms: Placed, target: Target) -> list[Step]:
     """Reads ``product``, ``exponent``, ``sign``; gives ``term``, of shape ``terms.sum(1)``, unit 2^terms.lsb.
 
-    term = product << exponent without the bits that are always zero, complemented where ``sign``.
+    term = product << exponent without the bits that are always zero, complemented where ``sign``; products
+    without exponents are left as they are, and their signs to the tree.
     """
     shape = terms.sum(1)
     if not terms.exponents:

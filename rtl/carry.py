@@ -37,24 +37,31 @@ Gated = tuple[Value, ValueLike]
 
 GATED = 0x7888
 """INIT of (a and b) xor (c and d); its low four bits, a and b, are the carry of two equal addends."""
+SIGNED = 0x6996
+"""INIT of (a xor b) xor (c xor d): each operand complemented by its sign."""
 TOGETHER = 24
 """Columns of a physical chain that lanes share, about: it costs four cells beside them, but is a path as a
 whole."""
 
 
-def chain(m: Module, name: str, columns: Sequence[Column]) -> Value:
-    """The sum of the columns, the first worth 1, the next 2 and so on, modulo 2^len(columns)."""
+def chain(
+    m: Module, name: str, columns: Sequence[Column], init: int | None = None, carry: Value | None = None
+) -> Value:
+    """``carry`` + the sum of the columns, the first worth 1, the next 2 and so on, modulo 2^len(columns).
+
+    ``init``: what a column adds, `GATED` if not given.
+    """
     total = Signal(len(columns), name=name)
     zero = Const(0, 1)
     padded = [*columns, (zero, zero, zero, zero)]
-    carry: Value = zero
+    carry = zero if carry is None else carry
     for at in range(0, len(columns), 2):
         out, spare = Signal(name=f"{name}_carry{at}"), Signal(name=f"{name}_spare{at}")
         pins: dict[str, Value] = {"i_CIN": carry, "o_COUT": out}
         for half in range(2):
             pins |= {f"i_{pin}{half}": v for pin, v in zip("ABCD", padded[at + half], strict=True)}
             pins[f"o_S{half}"] = total[at + half] if at + half < len(columns) else spare
-        inits = {f"p_INIT{half}": Const(GATED, 16) for half in range(2)}
+        inits = {f"p_INIT{half}": Const(GATED if init is None else init, 16) for half in range(2)}
         m.submodules[f"{name}_{at}"] = Instance("CCU2C", **inits, p_INJECT1_0="NO", p_INJECT1_1="NO", **pins)
         carry = out
     return total

@@ -11,10 +11,11 @@ from mxdot.rtl import bitwise
 from mxdot.rtl.align import align
 from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.exact import exact_steps
+from mxdot.rtl.multiplier import fits
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
-from mxdot.rtl.product import product
+from mxdot.rtl.product import aligned_product, product
 from mxdot.rtl.reduce import over_beats, tree
 from mxdot.rtl.scale import scale_steps
 from mxdot.rtl.sums import Sum, sum_steps
@@ -37,29 +38,33 @@ class DotParameters(Parameters):
         a, b = self.elements
         terms = Terms(Operand.of(*a), Operand.of(*b), self.block)
         flags = terms.flags
-        by_bits = bitwise.fits(terms, self.lanes, target)
-        front = [
-            *specials(a, b, target),
-            *decode("a", a, target),
-            *decode("b", b, target),
-            *([] if by_bits else product(terms, target)),
-        ]
+        front = [*specials(a, b, target), *decode("a", a, target), *decode("b", b, target)]
         if isinstance(PROFILES[self.profile].kind, Fused | Promoted):
-            return front + tensor_core_steps(self, terms)
+            return [*front, *product(terms, target), *tensor_core_steps(self, terms)]
+        by_bits = bitwise.fits(terms, self.lanes, target)
+        gathered = gather(flags, self.lanes, target)
+        complement = False
+        # In the order in which a cut finds fewest bits alive: flags are gathered behind products of LUTs, but
+        # in front of a block's ranks; scales come first, but behind ports that are a block's own registers.
+        if target.multiplier is not None and fits(terms):
+            load, ranks, terms = aligned_product(terms, target)
+            first, front, complement = [*front, *load], [*gathered, *ranks], terms.signs
+        else:
+            first, front = [], [*front, *([] if by_bits else product(terms, target)), *gathered]
         if by_bits:
             steps = bitwise.sum_of_products(terms, self.lanes, target)
         else:
-            steps = [*align(terms, target), *tree(terms, self.lanes, target)]
+            steps = [*align(terms, target), *tree(terms, self.lanes, target, complement)]
         total = Sum("total", terms.sum(self.lanes), terms.lsb, "carry" if terms.signs else None, flags)
         if self.beats > 1:
             steps.append(over_beats(terms, self.block, flags, target))
             total = Sum(
                 "block_total", terms.sum(self.block), terms.lsb, None, {f: f"block_{f}" for f in flags}
             )
-        front += gather(flags, self.lanes, target)
         if self.scale:
             scaling, scaled, total = scale_steps(SCALES[self.scale], total, target)
-            front, steps = front + scaling, steps + scaled
+            front, steps = scaling + front, steps + scaled
+        front = first + front
         if self.accumulate and isinstance(PROFILES[self.profile].kind, Exact):
             return front + steps + exact_steps(self, total)
         return front + sum_steps(self, total, steps)

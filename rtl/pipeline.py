@@ -8,13 +8,17 @@ written down.
 Names a step may ask for besides values:
 
 ``m``      the module, for statements that are not expressions (``Switch``, state);
-``fire``   1 in the cycle in which the step's item moves on: the enable of any state that the step keeps.
+``fire``   1 in the cycle in which the step's item moves on: the enable of any state that the step keeps;
+``enable`` 1 in the cycle in which all items move on: of registers that the step has inside.
 
 A step may return ``keep`` (1 bit): items for which it is 0 end here (the beats of a block before its last).
 
 Steps that share a ``loop`` name keep one state between them: the first reads what the last wrote.  With L
 registers between the two, the state is current L cycles after an item read it; `Pipeline` holds a block back
 at the input until that is so.
+
+A hard block with registers of its own is as many steps, each with ``cut`` but the first: a rank always stands
+there, and what is in the block then is no value.
 """
 
 from __future__ import annotations
@@ -22,13 +26,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, unsigned
 from amaranth.lib.wiring import Component, In, Out
 
 Named = Value | list[Value]
-RESERVED = ("m", "fire")
+RESERVED = ("m", "fire", "enable")
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Step:
     named values.  ``delay``: nanoseconds from its inputs to its outputs, registers excluded.  ``loop``:
     name of the state that it shares with other steps, if any.  ``binds``: parameter -> name of the value it
     reads, where the two differ (one function then serves both sides, or every level of a tree); None gives
-    the parameter None.
+    the parameter None.  ``cut``: registers stand before it, whatever the clock.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Step:
     delay: float = 0.0
     loop: str | None = None
     binds: Mapping[str, str | None] = field(default_factory=dict, compare=False)
+    cut: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -60,9 +66,11 @@ class Step:
         found = inspect.signature(self.function).parameters.values()
         return tuple(p.name for p in found if p.default is p.empty)
 
-    def apply(self, m: Module, fire: ValueLike, values: dict[str, Named]) -> dict[str, Named]:
+    def apply(
+        self, m: Module, fire: ValueLike, enable: ValueLike, values: dict[str, Named]
+    ) -> dict[str, Named]:
         """Calls the function with what it reads; returns its values as ``Value``s."""
-        known: dict[str | None, Any] = {None: None, "m": m, "fire": fire}
+        known: dict[str | None, Any] = {None: None, "m": m, "fire": fire, "enable": enable}
         known.update(values)
         arguments = {p: known[self.binds.get(p, p)] for p in self.parameters}
         return {name: _as_named(value) for name, value in self.function(**arguments).items()}
@@ -112,7 +120,7 @@ class Plan:
                         f"step {step.name} reads {name}, which no earlier step and no input gives"
                     )
                 self.last_read[name] = index
-            for name, value in step.apply(scratch, Const(0, 1), values).items():
+            for name, value in step.apply(scratch, Const(0, 1), Const(0, 1), values).items():
                 if name == "keep":
                     continue
                 if name in values:
@@ -131,7 +139,10 @@ class Plan:
         return [n for n in self.writer if self.writer[n] < cut <= self.last_read[n] and self.width[n]]
 
     def path(self, start: int, stop: int) -> float:
-        """The longest delay, in ns, through steps ``start`` .. ``stop - 1`` as one stage."""
+        """The longest delay, in ns, through steps ``start`` .. ``stop - 1`` as one stage; without end where
+        registers stand between them."""
+        if any(step.cut for step in self.steps[start + 1 : stop]):
+            return inf
         arrival: dict[str, float] = {}
         worst = 0.0
         for index in range(start, stop):
@@ -141,12 +152,20 @@ class Plan:
             worst = max(worst, at)
         return worst
 
+    @property
+    def open(self) -> bool:
+        """Nothing but wires stands in front of the step before the first fixed rank, which then is the
+        register of the inputs."""
+        fixed = [index for index, step in enumerate(self.steps) if step.cut]
+        return bool(fixed) and not any(step.delay for step in self.steps[: fixed[0] - 1])
+
 
 def cuts(plan: Plan, period: float, overhead: float = 0.0) -> list[int]:
     """Where registers stand: the positions in the list of steps before which a cut lies.
 
     Of all cuts that keep every stage within ``period`` ns, those with the fewest register bits (an FPGA cell
-    has one flip-flop: depth is not free).  A cut before step 0, which registers the inputs, is always there.
+    has one flip-flop: depth is not free).  A cut before step 0, which registers the inputs, is there unless a
+    fixed rank does that (`Plan.open`).
     ``overhead``: what a register adds to a period, for the message.
     Raises ValueError when a single step is longer than the period.
     """
@@ -157,7 +176,7 @@ def cuts(plan: Plan, period: float, overhead: float = 0.0) -> list[int]:
             f" {slowest.delay:.2f} ns; try --mhz {int(1000 / (slowest.delay + overhead))}"
         )
     count = len(plan.steps)
-    cost: list[float] = [0.0] + [float("inf")] * count
+    cost: list[float] = [0.0] + [inf] * count
     back = [0] * (count + 1)
     weight = [sum(plan.width[n] for n in plan.live(c)) + 1 for c in range(count)] + [0]
     for stop in range(1, count + 1):
@@ -171,19 +190,18 @@ def cuts(plan: Plan, period: float, overhead: float = 0.0) -> list[int]:
     while at > 0:
         at = back[at]
         found.append(at)
-    return found[::-1]
+    return found[::-1][plan.open :]
 
 
 def cuts_for_stages(plan: Plan, stages: int) -> list[int]:
     """As `cuts`, for the shortest period that ``stages`` stages allow; ValueError if none gives as many."""
-    periods = sorted(
-        {plan.path(i, j) for i in range(len(plan.steps)) for j in range(i + 1, len(plan.steps) + 1)}
-    )
+    every = {plan.path(i, j) for i in range(len(plan.steps)) for j in range(i + 1, len(plan.steps) + 1)}
+    periods = sorted(every - {inf})
     low, high = 0, len(periods) - 1
     floor = max(step.delay for step in plan.steps)
     while low < high:
         middle = (low + high) // 2
-        if periods[middle] >= floor and _minimum_stages(plan, periods[middle]) <= stages:
+        if periods[middle] >= floor and _minimum_stages(plan, periods[middle]) - plan.open <= stages:
             high = middle
         else:
             low = middle + 1
@@ -201,8 +219,11 @@ def _minimum_stages(plan: Plan, period: float) -> int:
 def _exactly(plan: Plan, period: float, stages: int) -> list[int]:
     """The cheapest cuts into exactly ``stages`` stages, each within ``period``."""
     count = len(plan.steps)
-    if not 1 <= stages <= count:
-        raise ValueError(f"{stages} stages cannot be built; this unit can have 1 to {count}")
+    least = 1 + sum(step.cut for step in plan.steps)
+    if not least - plan.open <= stages <= count - plan.open:
+        allowed = f"{least - plan.open} to {count - plan.open}"
+        raise ValueError(f"{stages} stages cannot be built; this unit can have {allowed}")
+    stages += plan.open
     weight = [sum(plan.width[n] for n in plan.live(c)) + 1 for c in range(count)] + [0]
     best: dict[tuple[int, int], tuple[float, list[int]]] = {(0, 0): (0.0, [])}
     for stop in range(1, count + 1):
@@ -216,10 +237,9 @@ def _exactly(plan: Plan, period: float, stages: int) -> list[int]:
                     if (stop, used + 1) not in best or offer[0] < best[stop, used + 1][0]:
                         best[stop, used + 1] = offer
     if (count, stages) not in best:
-        raise ValueError(
-            f"{stages} stages cannot be built; try --stages {max(k for s, k in best if s == count)}"
-        )
-    return best[count, stages][1]
+        most = max(k for s, k in best if s == count) - plan.open
+        raise ValueError(f"{stages - plan.open} stages cannot be built; try --stages {most}")
+    return best[count, stages][1][plan.open :]
 
 
 class Pipeline(Component):
@@ -276,7 +296,7 @@ class Pipeline(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        go = Signal(name="go")
+        go = Signal(name="go", init=1)
         values: dict[str, Named] = {n: self.port(f"i_{n}") for n in self.fields}
         valid: Value = self._admit(m, go, values)
         stage = 0
@@ -284,7 +304,7 @@ class Pipeline(Component):
             if self.stage_of[index] != stage:
                 stage = self.stage_of[index]
                 valid = self._cut(m, index, stage, go, valid, values)
-            given = step.apply(m, valid & go, values)
+            given = step.apply(m, valid & go, go, values)
             keep = given.pop("keep", None)
             for name, value in given.items():
                 values[name] = _each(f"{step.name}_{name}", value, lambda n, v: _wire(m, n, v))
@@ -348,15 +368,13 @@ class Pipeline(Component):
 
     def _leave(self, m: Module, go: Signal, valid: Value, values: dict[str, Named]) -> None:
         """The output buffer: the head is what the sink sees, the spare takes one item more when it stops."""
-        spare_valid = Signal(name="spare_valid")
-        m.d.comb += go.eq(~spare_valid)
         o_valid, o_ready = self.port("o_valid"), self.port("o_ready")
         push = _wire(m, "push", valid & go)
         moves = _wire(m, "moves", o_ready | ~o_valid)
         with m.If(moves):
-            m.d.sync += [o_valid.eq(push | spare_valid), spare_valid.eq(0)]
+            m.d.sync += [o_valid.eq(push | ~go), go.eq(1)]
         with m.Elif(push):
-            m.d.sync += spare_valid.eq(1)
+            m.d.sync += go.eq(0)
         for name, value in self.results.items():
             result, head = values[value], self.port(f"o_{name}")
             assert isinstance(result, Value)
@@ -366,7 +384,7 @@ class Pipeline(Component):
             with m.If(go):
                 m.d.sync += spare.eq(result)
             with m.If(moves):
-                m.d.sync += taken.eq(Mux(spare_valid, spare, result))
+                m.d.sync += taken.eq(Mux(go, result, spare))
 
 
 def _wire(m: Module, name: str, value: Value) -> Value:

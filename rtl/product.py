@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value, unsigned
-from mxdot.rtl import carry
+from mxdot.rtl import carry, multiplier
 from mxdot.rtl.bits import add_short, fit, table
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
@@ -18,21 +18,12 @@ def product(terms: Terms, target: Target) -> list[Step]:
     value of a lane = (-1)^sign * product * 2^(exponent + a.lsb + b.lsb).
     """
     a, b = terms.a, terms.b
-
-    steps = []
-    if a.sign or b.sign:
-
-        def sign(a_sign: list[Value] | None, b_sign: list[Value] | None) -> dict[str, list[Value]]:
-            if a_sign is None or b_sign is None:
-                return {"sign": list(a_sign or b_sign or [])}
-            return {"sign": [x ^ y for x, y in zip(a_sign, b_sign, strict=True)]}
-
-        steps.append(Step("sign", sign, target.lut, binds=_absent(a_sign=a.sign, b_sign=b.sign)))
+    # signs and exponents first: then they are what a cut between the multiplier's steps registers
+    steps = signs(terms, target)
     if terms.exponents:
         steps.append(exponent_sum(terms, target))
-    # signs and exponents first: then they are what a cut between the multiplier's steps registers
     if target.multiplier is not None:
-        return [*steps, hard(terms, target.multiplier)]
+        return steps + multiplier.multiply(terms, "sig", target.multiplier)
     if (
         target.carry_cells
         and min(a.significand.width, b.significand.width) > 2
@@ -40,6 +31,29 @@ def product(terms: Terms, target: Target) -> list[Step]:
     ):
         return steps + gated_rows(terms, target)
     return steps + (fractions(terms, target) if a.exponents and b.exponents else rows(terms, target))
+
+
+def signs(terms: Terms, target: Target) -> list[Step]:
+    """``sign`` of each product; no step where there is none apart from the significand."""
+    a, b = terms.a, terms.b
+
+    def sign(a_sign: list[Value] | None, b_sign: list[Value] | None) -> dict[str, list[Value]]:
+        if a_sign is None or b_sign is None:
+            return {"sign": list(a_sign or b_sign or [])}
+        return {"sign": [x ^ y for x, y in zip(a_sign, b_sign, strict=True)]}
+
+    if not terms.signs:
+        return []
+    return [Step("sign", sign, target.lut, binds=_absent(a_sign=a.sign, b_sign=b.sign))]
+
+
+def aligned_product(terms: Terms, target: Target) -> tuple[list[Step], list[Step], Terms]:
+    """`product` of operands that a multiplier block takes in fixed point: the steps up to the block's
+    first rank, the others, and the terms, without exponents then."""
+    fix, terms = multiplier.in_fixed_point(terms, target)
+    assert target.multiplier is not None
+    load, first, *ranks = multiplier.multiply(terms, "fixed", target.multiplier)
+    return [*signs(terms, target), *fix, load, first], ranks, terms
 
 
 def _absent(**present: bool) -> dict[str, str | None]:
@@ -68,15 +82,6 @@ def exponent_sum(terms: Terms, target: Target) -> Step:
     if target.carry_cells:
         return Step("exponent", chained, target.add(carry.columns(width, terms.count)))
     return Step("exponent", short, target.lut * ((width + 1) // 2))
-
-
-def hard(terms: Terms, delay: float) -> Step:
-    """``product`` as ``*``, which the device's synthesis gives to a multiplier block."""
-
-    def multiply(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
-        return {"product": [fit(x * y, terms.significand) for x, y in zip(a_sig, b_sig, strict=True)]}
-
-    return Step("multiply", multiply, delay)
 
 
 def fractions(terms: Terms, target: Target) -> list[Step]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
-from mxdot.rtl.bits import add_carry
+from mxdot.rtl import carry
+from mxdot.rtl.bits import add_carry, fit, flip
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -21,11 +22,12 @@ class Summed(Protocol):
     def sum(self, count: int) -> Shape: ...
 
 
-def tree(terms: Summed, lanes: int, target: Target) -> list[Step]:
+def tree(terms: Summed, lanes: int, target: Target, complement: bool = False) -> list[Step]:
     """Reads ``term`` and ``sign``; gives ``total`` and ``carry``: the sum of all lanes is total + carry.
 
     A lane's sign is the +1 that its complement lacks. An adder takes one as its carry-in, of its own branch
-    of the tree, so that no sign crosses it; the last of all is left over as ``carry``.
+    of the tree, so that no sign crosses it; the last of all is left over as ``carry``. ``complement``: terms
+    are magnitudes still, and the first adder has the gates.
     """
     steps = []
     count = 1
@@ -33,13 +35,31 @@ def tree(terms: Summed, lanes: int, target: Target) -> list[Step]:
     while count < lanes:
         count *= 2
         shape = terms.sum(count)
-        steps.append(Step(f"add{count}", _level(count, shape), target.add(shape.width), binds=names))
+        level = _complementing(shape) if complement and count == 2 else _level(count, shape)
+        steps.append(Step(f"add{count}", level, target.add(shape.width), binds=names))
         names = {"x": f"sum{count}", "s": f"sign{count}" if terms.signs else None}
 
     def root(x: list[Value], s: list[Value] | None) -> dict[str, Value]:
-        return {"total": x[0]} if s is None else {"total": x[0], "carry": s[0]}
+        if s is None:
+            return {"total": x[0]}
+        return {"total": flip(x[0], s[0]) if complement and lanes == 1 else x[0], "carry": s[0]}
 
-    return [*steps, Step("root", root, binds=names)]
+    return [*steps, Step("root", root, target.lut if complement and lanes == 1 else 0.0, binds=names)]
+
+
+def _complementing(shape: Shape) -> Callable[..., dict[str, list[Value]]]:
+    """Adds neighbours, each complemented by its sign in front of the carry chain."""
+
+    def add(m: Module, x: list[Value], s: list[Value]) -> dict[str, list[Value]]:
+        sums = []
+        for at in range(0, len(x), 2):
+            low, high = (fit(x[at + k], shape) for k in range(2))
+            columns = [(low[bit], s[at], high[bit], s[at + 1]) for bit in range(shape.width)]
+            total = carry.chain(m, f"pair_{at}", columns, carry.SIGNED, s[at])
+            sums.append(total.as_signed())
+        return {"sum2": sums, "sign2": s[1::2]}
+
+    return add
 
 
 def _level(count: int, shape: Shape) -> Callable[[list[Value], list[Value] | None], dict[str, list[Value]]]:

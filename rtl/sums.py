@@ -15,6 +15,11 @@ from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
 FP32 = formats.result("fp32")
+LATE = 1.8
+"""By how many ns the path beside the main one may end later: what gave the fewest registers over the units of
+the bench (docs/design-space.md)."""
+RANK = 4.0
+"""What a step behind a fixed rank of registers counts for in ns, about: it has most of a cycle to itself."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,11 @@ def product_steps(parameters: Parameters, terms: Terms, before: list[Step]) -> l
 
 def abreast(main: list[Step], side: list[Step]) -> list[Step]:
     """Two lists of steps that do not read one another, as one list: both end together, a step of ``side``
-    standing where no more is left to do of ``main`` than of its own."""
+    standing where hardly more is left to do of ``main`` than of its own."""
     found, rest = [], list(side)
     for at in range(len(main) + 1):
-        left = sum(step.delay for step in main[at:])
-        while rest and (at == len(main) or sum(step.delay for step in rest) > left):
+        left = sum(max(step.delay, RANK * step.cut) for step in main[at:])
+        while rest and (at == len(main) or sum(step.delay for step in rest) > left + LATE):
             found.append(rest.pop(0))
         found += main[at : at + 1]
     return found

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 class Target:
     """``register``: clock to output, set-up and the first wire; ``lut``: one level of logic with its wire;
     ``carry``: entering and leaving a carry chain; ``carry_bit``: each bit of it;
-    ``multiplier``: a hard 18 x 18 multiplier, None where products are to be made of LUTs; ``carry_cells``:
+    ``multiplier``: what the wires of a hard 18 x 18 multiplier, which has registers inside, take beyond
+    ``register``, None where products are to be made of LUTs; ``carry_cells``:
     the carry chain's cells can be instantiated (`carry`), with a gate before each operand."""
 
     name: str
@@ -47,5 +48,5 @@ class Target:
 GENERIC = Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.45, 1.1, 1.9, 0.03)
 """With the delays of an ECP5 of speed grade 6."""
 ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True)
-ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=6.7)
+ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=1.0)
 TARGETS = {t.name: t for t in (GENERIC, ECP5, ECP5_DSP)}

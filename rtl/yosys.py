@@ -11,8 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mxdot.rtl.carry import MODEL
+from mxdot.rtl import carry, multiplier
 
+MODELS = {"CCU2C": carry.MODEL, "MULT18X18D": multiplier.MODEL}
+"""Cells of devices that steps instantiate -> what a simulator takes for them."""
 PASSES = (
     "hierarchy -check -auto-top",
     "setattr -unset init w:*",  # reset sets what needs a value; a data register needs none
@@ -81,17 +83,27 @@ def equal_widths(ys: Any, design: Any) -> None:
                     cell.setParam(name(f"{side}_SIGNED"), ys.Const(0, 32))
 
 
+def plain_wires(design: Any) -> None:
+    """Where there are cells of a device, wires lose their sign, which is for waves only: Yosys 0.70 reads a
+    module with a signed wire at such a cell again after synthesis, and what it had made is lost."""
+    module = design.top_module()
+    if any(cell.type.str().lstrip("\\") in MODELS for cell in module.selected_cells()):
+        for wire in module.selected_wires():
+            wire.is_signed = False
+
+
 def main(source: str, target: str) -> None:
     """Runs the passes on the file ``source`` and writes the file ``target``."""
     from pyosys import libyosys as ys
 
     design = ys.Design()
     cells = Path(target).with_suffix(".cells.v")
-    cells.write_text(MODEL)
+    cells.write_text("".join(MODELS.values()))
     ys.run_pass(f"read_verilog -lib -nosynthesis {cells}", design)
     for command in (f"read_rtlil {source}", *PASSES):
         ys.run_pass(command, design)
     equal_widths(ys, design)
+    plain_wires(design)
     ys.run_pass(f"write_verilog -noattr {target}", design)
 
 

@@ -53,7 +53,7 @@ def combinational(parameters: Parameters) -> str:
     ports: list[Signal] = [Signal(shape, name=name) for name, shape in parameters.inputs().items()]
     values: dict[str, Value | list[Value]] = {port.name: port for port in ports}
     for step in parameters.steps():
-        for name, value in step.apply(module, Const(0, 1), values).items():
+        for name, value in step.apply(module, Const(0, 1), Const(0, 1), values).items():
             many = value if isinstance(value, list) else [value]
             wires = [Signal(part.shape(), name=f"{step.name}_{name}_{i}") for i, part in enumerate(many)]
             module.d.comb += [wire.eq(part) for wire, part in zip(wires, many, strict=True)]

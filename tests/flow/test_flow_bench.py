@@ -78,7 +78,7 @@ def test_the_page_has_the_peer_beside_and_counts_what_met_its_clock():
         ("sum2_s5_0_TRELLIS_FF_Q_23_DI_CCU2C_S1$CCU2_COMB0", "add2"),
         ("product_0_12$CCU2_COMB0", "join"),
         ("c_s1_TRELLIS_FF_Q", cells.INPUT),
-        ("spare_valid_TRELLIS_FF_Q", cells.CONTROL),
+        ("go_TRELLIS_FF_Q", cells.CONTROL),
     ],
 )
 def test_the_step_of_a_cell(cell, step):
