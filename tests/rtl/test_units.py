@@ -277,7 +277,7 @@ def test_intervals_of_accumulating_units() -> None:
     alone = MacParameters(stages=6).build().interval
     assert 2 <= alone <= 6
     assert intervals(MacParameters(stages=6)) == (alone, alone)
-    assert intervals(MacParameters(stages=6, contexts=2)) == (-(-alone // 2), alone)
+    assert intervals(MacParameters(stages=6, contexts=2)) == (alone / 2, alone)
     assert intervals(MacParameters(stages=6, contexts=8)) == (1, alone)
     assert intervals(MacParameters(stages=1)) == (1, 1)
     beats = {"accumulate": True, "lanes": 2, "block": 8, "stages": 6}
