@@ -201,30 +201,43 @@ def round_even(
         size = unsigned(out.mantissa_bits + len(exponent) + 1)
         return {f"{tag}packed": add_carry(Cat(Const(0, out.mantissa_bits), exponent), magnitude, up, size)}
 
-    def finish(
-        packed: Value, sign: Value, empty: Value, is_nan: Value | None, is_inf: Value | None
-    ) -> dict[str, Value]:
-        if is_nan is None:  # a number, or an Inf or NaN that is one so far
-            return {result: Cat(packed[: out.width - 1], sign)}
+    def judge(packed: Value, empty: Value, is_nan: Value, is_inf: Value | None) -> dict[str, Value]:
         field = packed[out.mantissa_bits :]
         beyond = field[out.exponent_bits :].any() | field[: out.exponent_bits].all()
         special = is_nan | (~empty & beyond) | (Const(0, 1) if is_inf is None else is_inf)
-        nothing = special | empty
-        fraction = packed[: out.mantissa_bits] & (~nothing).replicate(out.mantissa_bits)
+        return {f"{tag}special": special, f"{tag}blank": special | empty}
+
+    def finish(
+        packed: Value,
+        sign: Value,
+        empty: Value,
+        is_nan: Value | None,
+        special: Value | None,
+        blank: Value | None,
+    ) -> dict[str, Value]:
+        if is_nan is None or special is None or blank is None:  # a number, or one so far
+            return {result: Cat(packed[: out.width - 1], sign)}
+        field = packed[out.mantissa_bits :]
+        fraction = packed[: out.mantissa_bits] & (~blank).replicate(out.mantissa_bits)
         exponent = field[: out.exponent_bits] & (~empty).replicate(out.exponent_bits) | special.replicate(
             out.exponent_bits
         )
         quiet = Mux(is_nan, Const(nan_code, out.width), 0)
         return {result: (Cat(fraction, exponent, sign & ~is_nan) | quiet)[: out.width]}
 
-    finishing = 3 * target.lut if renamed.get("is_nan", "is_nan") else 0.0
+    judged = bool(renamed.get("is_nan", "is_nan"))
+    verdict = {name: f"{tag}{name}" if judged else None for name in ("special", "blank")}
+    judging = target.logic(out.exponent_bits + 1) + target.lut
+    number = {"packed": f"{tag}packed"}
     carried = {"magnitude": f"{tag}magnitude", "up": f"{tag}up", "exponent": names.pop("exponent")}
-    ends = {"packed": f"{tag}packed", "sign": f"{tag}result_sign"}
+    ends = number | verdict | {"sign": f"{tag}result_sign"}
     return [
         *steps,
         Step(f"{tag}decide", decide, target.logic(spare + 4), binds={**renamed, **names}),
         Step(f"{tag}round", rounded, target.add(out.mantissa_bits + 11), binds=carried),
-        Step(f"{tag}finish", finish, finishing, binds={**renamed, **ends}),
+        *([Step(f"{tag}judge", judge, judging, binds={**renamed, **number})] if judged else []),
+        # and the multiplexer of the output buffer
+        Step(f"{tag}finish", finish, 2 * target.lut if judged else 0.0, binds={**renamed, **ends}),
     ]
 
 

@@ -66,20 +66,17 @@ def ties_away(step: Step) -> Step:
 def drop_overflow(step: Step) -> Step:
     """A sum of 2^128 or more does not become Inf unless an operand was."""
 
-    def finish(
-        packed: Value, result_sign: Value, empty: Value, is_nan: Value, is_inf: Value
-    ) -> dict[str, Any]:
-        given = step.function(packed, result_sign, empty, is_nan, is_inf)
-        return given | {"result": Mux(is_inf | is_nan | empty, given["result"], packed[:31])}
+    def judge(packed: Value, empty: Value, is_nan: Value, is_inf: Value) -> dict[str, Any]:
+        return {"special": is_nan | is_inf, "blank": is_nan | is_inf | empty}
 
-    return dataclasses.replace(step, function=finish)
+    return dataclasses.replace(step, function=judge)
 
 
 ARITHMETIC: dict[str, tuple[str, Edit]] = {  # name -> the step it replaces, and how
     "truncate instead of RNE": ("decide", truncate),
     "sticky lost": ("decide", forget_sticky),
     "ties away from zero": ("decide", ties_away),
-    "overflow not seen": ("finish", drop_overflow),
+    "overflow not seen": ("judge", drop_overflow),
 }
 
 
