@@ -2,7 +2,8 @@
 
     python -m mxdot.flow.fit [--units KEY,…] [-o FILE]
 
-Two estimates of register, lut, carry, carry_bit and multiplier, beside those in use:
+Two estimates of register, lut, carry and carry_bit, beside those in use (and of a multiplier block without
+registers, which no unit has):
 
 alone   chains of LUTs, adders and multiplier blocks between registers, in a small module of their own: what
         cells and short wires take;
@@ -43,7 +44,7 @@ SAMPLES = (
 """What is placed for it: several clocks, so that stages have few levels and many; and long wires."""
 NEAR = 0.7
 """Share of the unit's slowest path from which on a stage counts."""
-NAMES = ("register", "lut", "carry", "carry_bit", "multiplier")
+NAMES = ("register", "lut", "carry", "carry_bit", "multiplier without registers")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil  # type: ignore[attr-defined]  # the stubs leave this module out
+from mxdot.golden.profiles import PROFILES, Fused
 from mxdot.rtl.keywords import KEYWORDS
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Pipeline
@@ -180,12 +181,17 @@ def special_values(parameters: Parameters) -> dict[str, str]:
     out, digits = parameters.result, parameters.result.width // 4
     nan, infinity = f"0x{parameters.nan_code:0{digits}X}", f"0x{out.infinity:0{digits}X}"
     negative = f"0x{out.infinity | 1 << (out.width - 1):0{digits}X}"
-    top = out.bias + 1
+    top, kind = out.bias + 1, PROFILES[parameters.profile].kind
+    overflow = f"a magnitude of 2^{top} - 2^{top - out.mantissa_bits - 2} or more gives Inf"
+    underflow = f"gradual, to 2^{out.lsb}; a non-zero sum that rounds to zero keeps its sign"
+    if isinstance(kind, Fused) and kind.c == "aligned" and out.name == "fp32":
+        overflow = f"a magnitude of 2^{top} or more, cut toward zero, gives Inf"
+        underflow = f"gradual, to 2^{1 - out.bias - kind.keep}; a sum that is cut to zero is +0"
     return {
         "nan": f"a NaN operand or scale, Inf times zero, or Inf minus Inf gives {nan}",
         "infinity": f"otherwise any Inf, c included, gives {infinity} or {negative}",
-        "overflow": f"a magnitude of 2^{top} - 2^{top - out.mantissa_bits - 2} or more gives Inf",
-        "underflow": f"gradual, to 2^{out.lsb}; a non-zero sum that rounds to zero keeps its sign",
+        "overflow": overflow,
+        "underflow": underflow,
         "zero": "an exact zero is +0, even for c = -0",
     }
 

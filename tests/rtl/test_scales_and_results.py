@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mxdot.golden import BlockTensor
+from mxdot.golden import dot as golden_dot
 from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.emit import generate
 from mxdot.rtl.mac import MacParameters
@@ -66,3 +68,11 @@ def test_the_sign_bit_of_a_ue4m3_scale_is_not_looked_at(
 def test_special_values_are_those_of_the_result(out: str, nan: str, overflow: str, underflow: str) -> None:
     words = generate(dot("e4m3", "e4m3", 1, 1, out=out)).manifest["special_values"]
     assert nan in words["nan"] and overflow in words["overflow"] and underflow in words["underflow"]
+
+
+def test_special_values_of_a_profile_that_cuts() -> None:
+    words = generate(DotParameters(profile="hopper", scale=None, lanes=1, block=1)).manifest["special_values"]
+    assert "2^128 or more, cut" in words["overflow"] and "2^-139" in words["underflow"]
+    zeros = BlockTensor(np.zeros((3, 32), np.uint8), None, "e4m3", 32, None)
+    c = np.array([0x00000400, 0x000003FF, 0x800003FF], np.uint32).view(np.float32)  # 2^-139, and what is less
+    assert golden_dot(zeros, zeros, c, "hopper").view(np.uint32).tolist() == [0x400, 0, 0]
