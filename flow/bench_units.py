@@ -120,14 +120,13 @@ def _goals() -> Iterator[Unit]:
             quick=quick,
         )
     for name in ("int8", "e4m3"):
-        yield Unit(
-            f"{name}-dsp", f"{name}, 32 lanes, `ecp5-dsp`", ("goals",), {"target": "ecp5-dsp"} | pair(name)
-        )
+        blocks = {"target": "ecp5-dsp"} | pair(name)
+        yield Unit(f"{name}-dsp", f"{name}, 32 lanes, `ecp5-dsp`", ("goals",), blocks, target_mhz=230)
     yield Unit(
         "e4m3-8-ecp5",
         "e4m3, 8 lanes, block 32, `ecp5`",
         ("goals",),
-        fast | {"lanes": 8, "mhz": 165},
+        fast | {"lanes": 8, "mhz": 170},
         target_mhz=230,
         peer="mx-dotp-8",
     )
