@@ -16,7 +16,8 @@ def test_every_e2m1_product_plus_every_addend_is_proved() -> None:
     assert [v.proved for v in verdicts] == [True], verdicts
 
 
-@pytest.mark.parametrize("bug", planted.ARITHMETIC)
+# A product of two e2m1 moves no finite C to 2^128: there, a unit that does not see overflow is a right one.
+@pytest.mark.parametrize("bug", sorted(planted.ARITHMETIC.keys() - {"overflow not seen"}))
 def test_a_planted_bug_is_refuted(bug: str) -> None:
     wrong = planted.with_step(NARROW, *planted.ARITHMETIC[bug])
     (verdict,) = formal.product(wrong, limit=300)
