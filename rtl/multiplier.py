@@ -28,12 +28,12 @@ def _model() -> str:
     word = {port: ", ".join(f"{port}{bit}" for bit in reversed(range(w))) for port, w in widths.items()}
     return f"""
 `ifndef SYNTHESIS
-module MULT18X18D(CLK0, CE0, SIGNEDA, SIGNEDB,
+module MULT18X18D(CLK0, CE0, RST0, SIGNEDA, SIGNEDB,
   {word["A"]},
   {word["B"]},
   {word["P"]});
   parameter {", ".join(f'REG_{rank}_CLK = "NONE"' for rank in RANKS)};
-  input CLK0, CE0, SIGNEDA, SIGNEDB;
+  input CLK0, CE0, RST0, SIGNEDA, SIGNEDB;
   input {word["A"]};
   input {word["B"]};
   output {word["P"]};
@@ -130,6 +130,7 @@ def _block(m: Module, name: str, enable: Value, a: Value, b: Value) -> Value:
     """The product of two operands, three enabled edges later."""
     result = Signal(2 * WIDTH, name=name)
     pins: dict[str, Value] = {"i_CLK0": ClockSignal(), "i_CE0": enable}
+    pins["i_RST0"] = Const(0, 1)  # a reset left open is high on some devices
     for port, value in (("A", a), ("B", b)):
         signed = value.shape().signed
         word = fit(value, Shape(WIDTH, signed))
