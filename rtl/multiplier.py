@@ -130,7 +130,7 @@ def _block(m: Module, name: str, enable: Value, a: Value, b: Value) -> Value:
     """The product of two operands, three enabled edges later."""
     result = Signal(2 * WIDTH, name=name)
     pins: dict[str, Value] = {"i_CLK0": ClockSignal(), "i_CE0": enable}
-    pins["i_RST0"] = Const(0, 1)  # a reset left open is high on some devices
+    pins["i_RST0"] = Const(0, 1)  # nothing drives a pin that is left open
     for port, value in (("A", a), ("B", b)):
         signed = value.shape().signed
         word = fit(value, Shape(WIDTH, signed))
