@@ -201,23 +201,6 @@ def add(terms: Terms, target: Target) -> list[Step]:
             "turn": addend[31] ^ p_sign,
         }
 
-    def eights(smaller: Value) -> dict[str, Value]:
-        return {"eights": Cat(*(smaller[at : at + EIGHT].any() for at in range(0, 3 * EIGHT, EIGHT)))}
-
-    def coarse(eights: Value, by: Value) -> dict[str, Value]:
-        # what falls out by 16 and by 8 places
-        return {"lost": (by[4] & eights[:2].any()) | (by[3] & Mux(by[4], eights[2], eights[0]))}
-
-    def finest(word: Value, by: Value) -> dict[str, Value]:
-        return {"fell": any_of([word[at] & (by[:COARSE] > at) for at in range(EIGHT - 1)])}
-
-    def added(larger: Value, moved: Value, lost: Value, fell: Value, turn: Value) -> dict[str, Value]:
-        sticky = lost | fell
-        # -(moved + sticky) = ~moved + 1 - sticky, and the sticky bit itself stays
-        shape = unsigned(PRECISION + LOW + 1)
-        total = add_carry(Cat(Const(0, LOW), larger), Cat(moved, turn), turn & ~sticky, shape)
-        return {"frame": Cat(sticky, total)}
-
     steps = [
         Step("compare", compare, target.add(FIELD + width - 1) + target.lut),
         Step("exponents", exponents, target.lut),
@@ -225,18 +208,53 @@ def add(terms: Terms, target: Target) -> list[Step]:
         Step("limit", limit, target.lut),
         Step("hidden", hidden, target.logic(9)),
         Step("order", order, target.lut),
-        Step("eights", eights, 2 * target.lut),
-        Step("coarse", coarse, 2 * target.lut),
     ]
+    return [
+        *steps,
+        *moved_down(target),
+        *added(target),
+        *_normalise(target),
+    ]
+
+
+def moved_down(target: Target) -> list[Step]:
+    """Reads ``smaller``, a significand with LOW bits below, ``by`` (ALL bits) and ``turn``; gives ``sunken``:
+    moved down and complemented where ``turn``; ``lost``, ``fell``: whether one of its ones fell out."""
+
+    def eights(smaller: Value) -> dict[str, Value]:
+        return {"eights": Cat(*(smaller[at : at + EIGHT].any() for at in range(0, 3 * EIGHT, EIGHT)))}
+
+    def lost(eights: Value, by: Value) -> dict[str, Value]:
+        # what falls out by 16 and by 8 places
+        return {"lost": (by[4] & eights[:2].any()) | (by[3] & Mux(by[4], eights[2], eights[0]))}
+
+    def fell(word: Value, by: Value) -> dict[str, Value]:
+        return {"fell": any_of([word[at] & (by[:COARSE] > at) for at in range(EIGHT - 1)])}
+
+    steps = [Step("eights", eights, 2 * target.lut), Step("lost", lost, 2 * target.lut)]
     word = "smaller"
     for level in reversed(range(ALL)):
-        result = f"down{level}" if level else "moved"
+        result = f"down{level}" if level else "sunken"
         names: dict[str, str | None] = {"word": word} | ({} if level == 0 else {"turn": None})
         steps.append(Step(result, _down(result, level), target.lut, binds=names))
         word = result
         if level == COARSE:
-            steps.append(Step("finest", finest, 3 * target.lut, binds={"word": word}))
-    return [*steps, Step("added", added, target.lut + target.add(PRECISION + LOW + 1)), *_normalise(target)]
+            steps.append(Step("fell", fell, 3 * target.lut, binds={"word": word}))
+    return steps
+
+
+def added(target: Target) -> list[Step]:
+    """Gives ``frame``: larger and smaller in two's complement, the sticky bit below LOW others."""
+
+    def rest(lost: Value, fell: Value, turn: Value) -> dict[str, Value]:
+        # -(sunken + sticky) = ~sunken + 1 - sticky, and the sticky bit itself stays
+        return {"sticky": lost | fell, "one": turn & ~(lost | fell)}
+
+    def total(larger: Value, sunken: Value, turn: Value, sticky: Value, one: Value) -> dict[str, Value]:
+        shape = unsigned(PRECISION + LOW + 1)
+        return {"frame": Cat(sticky, add_carry(Cat(Const(0, LOW), larger), Cat(sunken, turn), one, shape))}
+
+    return [Step("rest", rest, target.lut), Step("added", total, target.add(PRECISION + LOW + 1))]
 
 
 def _down(result: str, level: int) -> Callable[..., dict[str, Value]]:

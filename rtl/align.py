@@ -25,6 +25,9 @@ class Placed(Protocol):
     def exponents(self) -> int: ...
 
     @property
+    def least(self) -> int: ...
+
+    @property
     def signs(self) -> bool: ...
 
     @property
@@ -46,11 +49,13 @@ def align(terms: Placed, target: Target) -> list[Step]:
     """Reads ``product``, ``exponent``, ``sign``; gives ``term``, of shape ``terms.sum(1)``, unit 2^terms.lsb.
 
     term = product << exponent without the bits that are always zero, complemented where ``sign``; products
-    without exponents are left as they are, and their signs to the tree.
+    without exponents are left as they are. Where `leaves_signs`, nothing is complemented.
     """
     shape = terms.sum(1)
     if not terms.exponents:
         return [Step("align", lambda product: {"term": [fit(p, shape) for p in product]})]
+    if leaves_signs(terms, target):
+        return _short(terms, target)
     bits = fine_bits(terms)
     signs = {} if terms.signs else {"sign": None}
     steps: list[Step] = []
@@ -66,6 +71,32 @@ def align(terms: Placed, target: Target) -> list[Step]:
         *steps,
         Step("coarse", _coarse(terms, bits), target.lut),
     ]
+
+
+def leaves_signs(terms: Placed, target: Target) -> bool:
+    """Whether signs are left to the adder tree: where no shift has a gate for them, and the tree's first
+    adders do."""
+    return terms.signs and (not terms.exponents or (target.carry_cells and terms.exponents < 8))
+
+
+def _short(terms: Placed, target: Target) -> list[Step]:
+    """A shift of so few places that a bit of the result has few candidates."""
+    shape = terms.sum(1)
+    places = range(terms.least >> 1, (terms.exponents >> 1) + 1)
+
+    def near(product: list[Value], exponent: list[Value]) -> dict[str, list[Value]]:
+        return {"near": [Mux(e[0], Cat(Const(0, 1), p), p) for p, e in zip(product, exponent, strict=True)]}
+
+    def far(near: list[Value], exponent: list[Value]) -> dict[str, list[Value]]:
+        found = []
+        for word, by in zip(near, exponent, strict=True):
+            *others, moved = [Cat(Const(0, 2 * place), word)[terms.dropped :] for place in places]
+            for place, other in zip(reversed(places[:-1]), reversed(others), strict=True):
+                moved = Mux(by[1:] == place, other, moved)
+            found.append(fit(moved, shape))
+        return {"term": found}
+
+    return [Step("near", near, target.lut), Step("coarse", far, 1.5 * target.lut)]
 
 
 def _places(terms: Placed, bits: int) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from mxdot.golden.formats import SCALES
 from mxdot.golden.profiles import PROFILES, Exact, Fused, Promoted
 from mxdot.rtl import bitwise
-from mxdot.rtl.align import align
+from mxdot.rtl.align import align, leaves_signs
 from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.exact import exact_steps
 from mxdot.rtl.multiplier import fits
@@ -43,18 +43,17 @@ class DotParameters(Parameters):
             return [*front, *product(terms, target), *tensor_core_steps(self, terms)]
         by_bits = bitwise.fits(terms, self.lanes, target)
         gathered = gather(flags, self.lanes, target)
-        complement = False
         # In the order in which a cut finds fewest bits alive: flags are gathered behind products of LUTs, but
         # in front of a block's ranks; scales come first, but behind ports that are a block's own registers.
         if target.multiplier is not None and fits(terms):
             load, ranks, terms = aligned_product(terms, target)
-            first, front, complement = [*front, *load], [*gathered, *ranks], terms.signs
+            first, front = [*front, *load], [*gathered, *ranks]
         else:
             first, front = [], [*front, *([] if by_bits else product(terms, target)), *gathered]
         if by_bits:
             steps = bitwise.sum_of_products(terms, self.lanes, target)
         else:
-            steps = [*align(terms, target), *tree(terms, self.lanes, target, complement)]
+            steps = [*align(terms, target), *tree(terms, self.lanes, target, leaves_signs(terms, target))]
         total = Sum("total", terms.sum(self.lanes), terms.lsb, "carry" if terms.signs else None, flags)
         if self.beats > 1:
             steps.append(over_beats(terms, self.block, flags, target))

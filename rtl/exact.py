@@ -9,7 +9,6 @@ pipeline while the next sum begins; C joins there, within the same single roundi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from mxdot.rtl import binary32, rounding
@@ -18,7 +17,7 @@ from mxdot.rtl.bits import add_carry, fit, flip
 from mxdot.rtl.contexts import Kept
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Named, Step
-from mxdot.rtl.sums import FP32, Sum, fused_add
+from mxdot.rtl.sums import FP32, Sum, meeting
 from mxdot.rtl.targets import Target
 from mxdot.rtl.tensor_core import tagged
 
@@ -33,6 +32,7 @@ class Grid:
     bits: int
     exponents: int
     signs: bool = False
+    least: int = 0
     dropped: int = 0
 
     @property
@@ -61,11 +61,12 @@ def exact_steps(parameters: Parameters, total: Sum) -> list[Step]:
     if whole.unit <= FP32.lsb and whole.unit + width - 1 > binary32.BIAS + 1:  # the register has room for C
         place_c = c_on_grid(total.unit, target)
         return [*steps, *place_c, *register.settle(True, target), *rounded(parameters, whole)]
+    both = meeting(whole, flags.get("scale_nan"), target)
     return [
         *steps,
         *register.settle(False, target),
-        *chain(*fused_add(whole, flags.get("scale_nan"), target)),
-        *rounding.round_even(parameters.result, parameters.nan_code, target),
+        *both.steps,
+        *rounding.round_even(parameters.result, parameters.nan_code, target, renamed=both.names),
     ]
 
 

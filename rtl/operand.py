@@ -108,6 +108,11 @@ class Terms:
         return self.a.exponents + self.b.exponents
 
     @property
+    def least(self) -> int:
+        """The smallest sum of exponents."""
+        return bool(self.a.exponents) + bool(self.b.exponents)
+
+    @property
     def lsb(self) -> int:
         """Exponent of the unit of an aligned product, and so of the sum."""
         return self.a.unit + self.b.unit

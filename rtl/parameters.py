@@ -225,7 +225,8 @@ class Parameters(ABC):
 
     def build(self) -> Pipeline:
         """The unit as an Amaranth component. ValueError where the clock or the depth cannot be had."""
-        return Pipeline(self.steps(), self.inputs(), self.outputs(), self.cut, self.piece // self.lanes)
+        beats, waiting = self.piece // self.lanes, self.device.waiting
+        return Pipeline(self.steps(), self.inputs(), self.outputs(), self.cut, beats, waiting)
 
     def as_dict(self) -> dict[str, Any]:
         """Every option by name, as the manifest holds it."""

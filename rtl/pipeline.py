@@ -31,6 +31,8 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, ValueLike, unsigned
 from amaranth.lib.wiring import Component, In, Out
+from mxdot.rtl.bits import fit
+from mxdot.rtl.waiting import Wait, circle, waits
 
 Named = Value | list[Value]
 RESERVED = ("m", "fire", "enable")
@@ -250,7 +252,8 @@ class Pipeline(Component):
 
     ``inputs``: field -> Shape.  ``outputs``: field -> name of a value.  ``at``: where the cuts are
     (`cuts`). ``beats``: consecutive items of the input that make up a block; steps may then read ``closes``
-    (the last beat of a block).  A loop of more than one register makes ``i_ready`` wait for the state of
+    (the last beat of a block). ``waiting``: values that wait so many ranks do so in memory (`waiting`); None:
+    in registers.  A loop of more than one register makes ``i_ready`` wait for the state of
     the context named by the input field ``context`` (of the only one, without such a field).
 
     ``latency``: cycles from the edge that takes a block's last beat to that which takes its result, not
@@ -269,6 +272,7 @@ class Pipeline(Component):
         outputs: dict[str, str],
         at: Callable[[Plan], list[int]],
         beats: int = 1,
+        waiting: int | None = None,
     ):
         self._MustUse__silence = True  # a unit that is refused, or only asked for its latency, is no mistake
         self.beats, self.fields, self.results = beats, dict(inputs), dict(outputs)
@@ -277,6 +281,7 @@ class Pipeline(Component):
         self.cuts = at(self.plan)
         self.stage_of = [sum(c <= i for c in self.cuts) for i in range(len(self.plan.steps))]
         self.latency = len(self.cuts) + 1
+        self.waits = self._waits(waiting) if waiting else []
         loops = {s.loop for s in self.plan.steps if s.loop}
         spans = [
             [self.stage_of[i] for i, s in enumerate(self.plan.steps) if s.loop == name] for name in loops
@@ -288,6 +293,19 @@ class Pipeline(Component):
             | {"o_valid": Out(1), "o_ready": In(1)}
             | {f"o_{n}": Out(self.plan.width[value]) for n, value in outputs.items()}
         )
+
+    def _waits(self, least: int) -> list[Wait]:
+        """The values that wait so many ranks or more, one of each lane at most."""
+        plan, stages = self.plan, [*self.stage_of, len(self.cuts)]
+        given = {n: stages[max(at, 0)] if at >= 0 else 0 for n, at in plan.writer.items()}
+        reads: dict[str, list[int]] = {n: [] for n in given}
+        for index, step in enumerate(plan.steps):
+            for name in step.reads:
+                reads[name].append(stages[index])
+        for name in plan.outputs:
+            reads[name].append(stages[-1])
+        alone = {n: at for n, at in given.items() if plan.lanes[n] == 1}
+        return waits(alone, reads, plan.width, least)
 
     def port(self, name: str) -> Signal:
         """The port of that name."""
@@ -362,7 +380,23 @@ class Pipeline(Component):
         flag = Signal(name=f"valid_s{stage}")
         with m.If(go):
             m.d.sync += flag.eq(valid)
+        asleep: set[str] = set()
+        for number, wait in enumerate(self.waits):
+            if wait.first < stage < wait.last:
+                asleep.update(wait.names)
+            if stage == wait.first + 1:
+                parts: list[Value] = []
+                for name in wait.names:
+                    value = values[name]
+                    assert isinstance(value, Value)
+                    parts.append(value)
+                word = circle(m, f"wait_{number}", go, Cat(*parts), wait.words)
+                for name, part in zip(wait.names, parts, strict=True):
+                    values[name] = fit(word[: len(part)], part.shape())
+                    word = word[len(part) :]
         for name in self.plan.live(index):
+            if name in asleep:
+                continue
             values[name] = _each(f"{name}_s{stage}", values[name], lambda n, v: _register(m, go, n, v))
         return flag
 

@@ -11,6 +11,9 @@ from mxdot.rtl.operand import Terms
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
 
+TABLE = 4
+"""Inputs of one LUT."""
+
 
 def product(terms: Terms, target: Target) -> list[Step]:
     """Gives ``product`` (unsigned for sign-magnitude operands), ``sign`` and ``exponent``, one a lane.
@@ -22,6 +25,8 @@ def product(terms: Terms, target: Target) -> list[Step]:
     steps = signs(terms, target)
     if terms.exponents:
         steps.append(exponent_sum(terms, target))
+    if a.significand.width + b.significand.width <= TABLE and not terms.significand.signed:
+        return [*steps, tabled(terms, target)]
     if target.multiplier is not None:
         return steps + multiplier.multiply(terms, "sig", target.multiplier)
     if (
@@ -70,6 +75,15 @@ def exponent_sum(terms: Terms, target: Target) -> Step:
     def short(a_exp: list[Value], b_exp: list[Value]) -> dict[str, list[Value]]:
         return {"exponent": [add_short(x, y, unsigned(width)) for x, y in zip(a_exp, b_exp, strict=True)]}
 
+    def looked_up(a_exp: list[Value], b_exp: list[Value]) -> dict[str, list[Value]]:
+        size = len(a_exp[0])
+        both = zip(a_exp, b_exp, strict=True)
+        return {
+            "exponent": [
+                table(lambda at: (at & (1 << size) - 1) + (at >> size), Cat(x, y), width) for x, y in both
+            ]
+        }
+
     def chained(m: Module, a_exp: list[Value], b_exp: list[Value]) -> dict[str, list[Value]]:
         both = zip(a_exp, b_exp, strict=True)
         return {
@@ -79,9 +93,22 @@ def exponent_sum(terms: Terms, target: Target) -> Step:
     if not (terms.a.exponents and terms.b.exponents):
         binds = _absent(a_exp=bool(terms.a.exponents), b_exp=bool(terms.b.exponents))
         return Step("exponent", one, binds=binds)
+    if terms.a.exponents.bit_length() + terms.b.exponents.bit_length() <= TABLE:
+        return Step("exponent", looked_up, target.lut)
     if target.carry_cells:
         return Step("exponent", chained, target.add(carry.columns(width, terms.count)))
     return Step("exponent", short, target.lut * ((width + 1) // 2))
+
+
+def tabled(terms: Terms, target: Target) -> Step:
+    """``product`` of two significands of so few bits that each of its own is one LUT."""
+    size, width = terms.a.significand.width, terms.significand.width
+
+    def multiply(a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
+        both = zip(a_sig, b_sig, strict=True)
+        return {"product": [table(_product(size), Cat(x, y), width) for x, y in both]}
+
+    return Step("product", multiply, target.lut)
 
 
 def fractions(terms: Terms, target: Target) -> list[Step]:
@@ -96,7 +123,7 @@ def fractions(terms: Terms, target: Target) -> list[Step]:
         tables, cross = [], []
         for x, y in zip(a_sig, b_sig, strict=True):
             fx, hx, fy, hy = x[:-1], x[-1], y[:-1], y[-1]
-            tables.append(table(_split_product(len(fx)), Cat(fx, fy), len(fx) + len(fy)))
+            tables.append(table(_product(len(fx)), Cat(fx, fy), len(fx) + len(fy)))
             # hx hy stands just above hx fy: the two are one operand
             first = Cat(Const(0, len(fx) - low), Mux(hx, fy, 0), hx & hy)
             second = Cat(Const(0, len(fy) - low), Mux(hy, fx, 0))
@@ -147,7 +174,7 @@ def gated_rows(terms: Terms, target: Target) -> list[Step]:
     ]
 
 
-def _split_product(bits: int) -> Callable[[int], int]:
+def _product(bits: int) -> Callable[[int], int]:
     """index -> its low ``bits`` times the rest."""
     return lambda index: (index & ((1 << bits) - 1)) * (index >> bits)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from amaranth.hdl import Const, Shape, Value
 from mxdot.golden import formats
-from mxdot.rtl import addition, binary32, rounding
+from mxdot.rtl import addition, binary32, narrow, rounding
 from mxdot.rtl.accumulate import accumulator
 from mxdot.rtl.operand import Terms
 from mxdot.rtl.parameters import Parameters
@@ -49,16 +49,15 @@ def sum_steps(parameters: Parameters, total: Sum, before: list[Step]) -> list[St
     A C from outside goes beside the sum of products and meets it, so that nobody waits.
     """
     target, out = parameters.device, parameters.result
-    c_path, met = fused_add(total, "scale_nan" if parameters.scale else None, target)
-    c_path = [binary32.unpack(target), *c_path]
-    last = rounding.round_even(out, parameters.nan_code, target)
+    both = meeting(total, "scale_nan" if parameters.scale else None, target)
+    before, c_path = before + both.own, [binary32.unpack(target), *both.aside]
+    last = rounding.round_even(out, parameters.nan_code, target, renamed=both.names)
     if not parameters.accumulate:
-        return [*abreast(before, [addend(parameters), *c_path]), *met, *last]
+        return [*abreast(before, [addend(parameters), *c_path]), *both.met, *last]
     if out == FP32:
-        return before + around(parameters, [*c_path, *met, *last])
-    return before + around(
-        parameters, [*c_path, *met, *rounding.round_even(FP32, FP32.nan, target, "sum")], last
-    )
+        return before + around(parameters, [*c_path, *both.met, *last])
+    kept = rounding.round_even(FP32, FP32.nan, target, "sum", both.names)
+    return before + around(parameters, [*c_path, *both.met, *kept], last)
 
 
 def product_steps(parameters: Parameters, terms: Terms, before: list[Step]) -> list[Step]:
@@ -108,20 +107,41 @@ def abreast(main: list[Step], side: list[Step]) -> list[Step]:
     return found
 
 
-def fused_add(total: Sum, scale_nan: str | None, target: Target) -> tuple[list[Step], list[Step]]:
-    """The exact sum of an unpacked C and S, normalised: what `rounding.round_even` reads.
+@dataclass(frozen=True)
+class Meeting:
+    """C + S: the steps that read only S, those that read only C, the scales and the flags, those after both,
+    and the names by which `rounding.round_even` then reads it."""
 
-    The steps that read only C, the scales and the flags, and those after them.
-    """
+    own: list[Step]
+    aside: list[Step]
+    met: list[Step]
+    names: Mapping[str, str | None]
+
+    @property
+    def steps(self) -> list[Step]:
+        return [*self.own, *self.aside, *self.met]
+
+
+def meeting(total: Sum, scale_nan: str | None, target: Target) -> Meeting:
+    """The exact sum of an unpacked C and S, normalised."""
     width = total.shape.width
     flags: dict[str, str | None] = {f: total.flags.get(f) for f in ("nan", "pinf", "ninf")}
     flags["scale_nan"] = scale_nan
-    return binary32.place(width, total.unit, total.x_most, target), [
-        binary32.verdict(flags, target),
+    verdict = binary32.verdict(flags, target)
+    if narrow.fits(total.shape):
+        return Meeting(
+            narrow.normal(width - 1, total.total, total.carry, target),
+            narrow.place(width - 1, total.unit, total.x_most, target),
+            [verdict, *narrow.add(width - 1, target)],
+            {"c_sign": "larger_sign"},
+        )
+    met = [
+        verdict,
         *binary32.meet(width, total.total, total.carry, target),
         *binary32.add(width, target),
         *rounding.normalise(binary32.frame_bits(width), target),
     ]
+    return Meeting([], binary32.place(width, total.unit, total.x_most, target), met, {})
 
 
 def addend(parameters: Parameters) -> Step:

@@ -14,7 +14,8 @@ class Target:
     ``carry``: entering and leaving a carry chain; ``carry_bit``: each bit of it;
     ``multiplier``: what the wires of a hard 18 x 18 multiplier, which has registers inside, take beyond
     ``register``, None where products are to be made of LUTs; ``carry_cells``:
-    the carry chain's cells can be instantiated (`carry`), with a gate before each operand."""
+    the carry chain's cells can be instantiated (`carry`), with a gate before each operand; ``waiting``: ranks
+    from which on what waits unread is cheaper in a memory of LUTs than in registers (`waiting`)."""
 
     name: str
     help: str
@@ -24,6 +25,7 @@ class Target:
     carry_bit: float
     multiplier: float | None = None
     carry_cells: bool = False
+    waiting: int | None = None
 
     def logic(self, inputs: int) -> float:
         """A function of ``inputs`` bits as a tree of LUT4."""
@@ -47,6 +49,6 @@ class Target:
 
 GENERIC = Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.45, 1.1, 1.9, 0.03)
 """With the delays of an ECP5 of speed grade 6."""
-ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True)
+ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True, waiting=7)
 ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=1.0)
 TARGETS = {t.name: t for t in (GENERIC, ECP5, ECP5_DSP)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
-from itertools import chain
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
@@ -25,7 +24,7 @@ from mxdot.rtl.operand import Terms
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import RESERVED, Named, Step
 from mxdot.rtl.scale import power_of_two
-from mxdot.rtl.sums import FP32, Sum, around, fused_add
+from mxdot.rtl.sums import FP32, Sum, around, meeting
 from mxdot.rtl.targets import Target
 
 C = ("c_sign", "c_sig", "c_exp", "c_nan", "c_inf")
@@ -276,13 +275,14 @@ def promote(
         most + 254,
     )
     x = {"x": "x" if most else None}
+    both, nan_code = (
+        meeting(total, "scale_nan" if most else None, target),
+        PROFILES[parameters.profile].nan_code(FP32),
+    )
     return [
         Step("operand", operand, target.add(bits), binds={**partial, **x}),
-        *(
-            replace(step, binds={"x": "part_x", **step.binds})
-            for step in chain(*fused_add(total, "scale_nan" if most else None, target))
-        ),
-        *rounding.round_even(FP32, PROFILES[parameters.profile].nan_code(FP32), target, kept),
+        *(replace(step, binds={"x": "part_x", **step.binds}) for step in both.steps),
+        *rounding.round_even(FP32, nan_code, target, kept, both.names),
     ]
 
 

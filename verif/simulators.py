@@ -102,7 +102,7 @@ def runtime(tool: Tool, kind: str, folder: Path) -> Iterator[None]:
     """
     digest = hashlib.sha256("\0".join([tool.version, tool.path, kind, sys.version]).encode()).hexdigest()[:20]
     store = build_root() / f"runtime-{digest}"
-    for compiled in store.glob("*.o"):
+    for compiled in store.glob("verilated*.o"):
         lent = shutil.copyfile(compiled, folder / compiled.name)
         os.utime(
             lent, (time.time() + 3600,) * 2
@@ -110,7 +110,8 @@ def runtime(tool: Tool, kind: str, folder: Path) -> Iterator[None]:
     yield
     if not store.exists():
         beside = Path(tempfile.mkdtemp(dir=build_root()))
-        for compiled in folder.glob("verilat*.o"):
+        # not cocotb's verilator.o: it allocates the unit's model, of whose size it must know
+        for compiled in folder.glob("verilated*.o"):
             shutil.copyfile(compiled, beside / compiled.name)
         with contextlib.suppress(OSError):  # another process was first
             beside.rename(store)

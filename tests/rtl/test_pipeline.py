@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Array, ClockDomain, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, Cat, ClockDomain, Module, Mux, Signal, Value, unsigned
 from amaranth.sim import Simulator
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
+from mxdot.rtl.waiting import Wait
 
 Row = dict[str, int]
 
@@ -335,3 +336,46 @@ def test_a_reset_drops_what_is_inside_and_nothing_else(reset_at: int, stalls: in
     wanted = [expected(row) for row in rows]
     assert [row["z"] for row in played.rows] == wanted[:out] + wanted[before:]
     assert out < before
+
+
+def long_unit(depth: int, waiting: int | None) -> Pipeline:
+    """y goes through ``depth`` steps of one stage each, before the last meets x."""
+
+    def rotate(number: int) -> Callable[[Value], dict[str, Value]]:
+        return lambda q: {f"q{number + 1}": Cat(q[1:], q[0])}
+
+    steps = [Step(f"turn{n}", rotate(n), 1.0, binds={"q": f"q{n}" if n else "y"}) for n in range(depth - 1)]
+    last = Step("meet", lambda q, x: {"z": (q + x)[:8]}, 1.0, binds={"q": f"q{depth - 1}"})
+    return unit(depth, [*steps, last], waiting=waiting)
+
+
+@pytest.mark.parametrize("depth", [4, 5, 9, 18, 19, 24])
+@pytest.mark.parametrize("stalls", [None, 5])
+def test_what_waits_in_memory_meets_its_own_row(depth: int, stalls: int | None) -> None:
+    dut, rows = long_unit(depth, waiting=4), rows_of(120)
+    (wait,) = dut.waits
+    assert wait.names == ("x",) and wait.last == depth and wait.words == min(depth - 2, 16)
+    by = (depth - 1) % 8
+    played = play(dut, rows, stalls, reset_at=57)
+    turned = [(row["y"] >> by | row["y"] << 8 - by) & 0xFF for row in rows]
+    right = [(y + row["x"]) & 0xFF for y, row in zip(turned, rows, strict=True)]
+    seen = [row["z"] for row in played.rows]
+    lost = len(rows) - len(seen)
+    assert 0 < lost <= depth + 2  # what was under way at the reset
+    before = next(n for n in range(len(seen) + 1) if seen[n:] == right[n + lost :])
+    assert seen[:before] == right[:before]
+
+
+def test_a_short_wait_or_a_narrow_one_stays_in_registers() -> None:
+    assert not long_unit(3, waiting=4).waits and not long_unit(9, waiting=None).waits
+    thin = long_unit(9, waiting=4).plan
+    steps = [Step(s.name, s.function, s.delay, binds=s.binds) for s in thin.steps]
+    assert not unit(9, steps, inputs={"x": unsigned(7), "y": unsigned(8)}, waiting=4).waits
+
+
+def test_a_memory_of_a_word_too_many_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wait, "words", property(lambda wait: wait.last - wait.first))
+    rows = rows_of(60)
+    wrong = [row["z"] for row in play(long_unit(9, waiting=4), rows).rows]
+    monkeypatch.undo()
+    assert wrong != [row["z"] for row in play(long_unit(9, waiting=4), rows).rows]
