@@ -23,7 +23,7 @@ def unit(**options: Any) -> DotParameters:
         {"lanes": 2, "block": 2, "mhz": 30},
         {"lanes": 4, "block": 12, "accumulate": True, "contexts": 2},
         {"lanes": 8, "block": 32, "scale": None, "profile": "exact"},
-        {"lanes": 16, "block": 16, "mhz": 205},
+        {"lanes": 16, "block": 16, "mhz": 195},
     ],
     ids=lambda options: f"{options['lanes']} lanes",
 )

@@ -136,3 +136,19 @@ def test_verilog_that_does_not_compile_gives_the_tools_own_words(small: Unit, tm
     bad.write_text("module small_dot(; endmodule\n")
     with pytest.raises(ToolError, match="syntax error"):
         simulate(bad, small[1], operands(), None, "icarus")
+
+
+def test_builds_share_the_runtime_but_no_main_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cocotb's main program allocates the model: one compiled for a smaller unit ran past its end."""
+    monkeypatch.setenv("MXDOT_BUILD", str(tmp_path))
+    tool = simulators.Tool("verilator", "verilator", "5", {})
+    for number in range(2):
+        folder = tmp_path / f"unit{number}"
+        folder.mkdir()
+        with simulators.runtime(tool, "test", folder):
+            lent = {path.name for path in folder.glob("*.o")}
+            for name in ("verilated.o", "verilated_vpi.o", "verilator.o"):
+                (folder / name).write_text("compiled")
+        assert lent == (set() if number == 0 else {"verilated.o", "verilated_vpi.o"})
