@@ -33,6 +33,7 @@ TOPICS = {
     "collect": "tensor core",
     "binary32": "FP32 end",
     "addition": "FP32 end",
+    "narrow": "FP32 end",
     "rounding": "FP32 end",
 }
 """Module of rtl/ in which a step is written -> part of the unit, in the order of the data."""
@@ -64,7 +65,7 @@ def _next_in_chain(cell: dict, feeds: dict[int, str]) -> str | None:  # type: ig
 def owners(unit: Pipeline) -> dict[str, str]:
     """Signal, without lane and stage -> the step that it belongs to."""
     plan = unit.plan
-    found = {}
+    found = {"wait": INPUT}  # in memory (rtl/waiting.py)
     for value, index in plan.writer.items():
         step = INPUT if index < 0 else plan.steps[index].name
         found[value] = step
