@@ -22,6 +22,7 @@ TOPICS = {
     "product": "product",
     "multiplier": "product",
     "bitwise": "product",
+    "mac": "product",
     "align": "align",
     "reduce": "adder tree",
     "scale": "scales",

@@ -23,8 +23,11 @@ def result(unit: Unit, seeds: int, mhz: float = 160.0) -> bench.Result:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda u: u.key)
-def test_every_unit_can_be_built(unit):
-    assert chosen(unit.unit, None, unit.options).build().latency > 1
+def test_every_unit_can_be_built_and_each_step_is_of_some_part(unit):
+    built = chosen(unit.unit, None, unit.options).build()
+    assert built.latency > 1
+    modules = {step.function.__module__ for step in built.plan.steps}
+    assert not {module for module in modules if cells.topic(module) == "other"}
     assert unit.peer is None or unit.peer in PEERS
 
 
