@@ -294,7 +294,8 @@ def narrowed(parameters: Parameters) -> list[Step]:
 
     def whole(c_sign: Value, c_sig: Value, c_exp: Value, c_nan: Value, c_inf: Value) -> dict[str, Value]:
         number = {"left0": Cat(Const(0, 1), c_sig), "left0_lost": Const(0, 1), "negative": Const(0, 1)}
-        number |= {"reduced": c_exp - 1, "empty": ~c_sig.any()}
+        # a sum of zero has a sign of its own: of one too small for a binary32
+        number |= {"reduced": c_exp - 1, "empty": Const(0, 1)}
         return number | {"is_nan": c_nan, "is_inf": c_inf, "inf_sign": c_sign}
 
     steps = [

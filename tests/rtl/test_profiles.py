@@ -62,6 +62,19 @@ def test_group_after_group(name: str, check: Check) -> None:
     assert check(LONG[name], rows=48 * LONG[name].beats) >= 12
 
 
+@pytest.mark.parametrize("out", ["fp16", "bf16"])
+def test_a_sum_too_small_for_fp32_keeps_its_sign_when_narrowed(out: str, tmp_path: Path) -> None:
+    made = generate(dot("deepseek", 32, 128, scale="e8m0", out=out, addend=False, accumulate=True, mhz=60))
+    path, _ = made.write(tmp_path / "dot.v")
+    ones = np.full((4, 32), 0x38, np.uint8)  # e4m3
+    signs = np.array([0x80, 0, 0, 0], np.uint8)[:, None] * (np.arange(32) == 0)
+    b = np.where(np.arange(128).reshape(4, 32) == 0, ones | signs, 0).astype(np.uint8)
+    scales = {f"{side}_scale": np.zeros(4, np.uint8) for side in "ab"}  # 2^-254
+    rows = {"a": ones, "b": b, **scales, "last": np.ones(4, np.uint8)}
+    outputs = simulate(path, made.manifest, rows, None, "icarus")
+    assert outputs.rows["result"].tolist() == [0x8000]
+
+
 def test_more_groups_are_no_more_hardware() -> None:
     short, long = (generate(dot("ada", 4, block)).verilog.count("\n") for block in (32, 4096))
     assert short < long < 1.05 * short
