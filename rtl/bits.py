@@ -43,12 +43,20 @@ def add_short(a: Value, b: Value, shape: Shape) -> Value:
 
 
 def table(function: Callable[[int], int], index: Value, width: int) -> Value:
-    """``width`` bits of ``function(index)``, index unsigned and of a few bits: constants picked by it."""
+    """``width`` bits of ``function(index)``, index unsigned and of a few bits: constants picked by it.
+
+    A constant is as long as there are indices, and its last bit set (else it is stored inverted): tools drop
+    leading zeros, and Verilator reads an index past the end of what is left as anything.
+    """
     rows = [function(i) for i in range(1 << len(index))]
-    words = [
-        Const(sum((row >> bit & 1) << i for i, row in enumerate(rows)), len(rows)) for bit in range(width)
-    ]
-    return Cat(*(word.bit_select(index, 1) for word in words))
+    bits: list[Value] = []
+    for bit in range(width):
+        word = sum((row >> bit & 1) << at for at, row in enumerate(rows))
+        inverted = not rows[-1] >> bit & 1
+        stored = Const(word ^ ((1 << len(rows)) - 1) if inverted else word, len(rows))
+        found = stored.bit_select(index, 1)
+        bits.append(~found if inverted else found)
+    return Cat(*bits)
 
 
 def flip(value: Value, flag: Value) -> Value:
