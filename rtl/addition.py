@@ -285,7 +285,7 @@ def _normalise(target: Target) -> list[Step]:
     word = "frame"
     for level in (4, 3, 2):
         names: dict[str, str | None] = {"word": word}
-        steps.append(Step(f"up{level}", _moved_up(f"up{level}", level), target.lut, binds=names))
+        steps.append(Step(f"up{level}", moved_up(f"up{level}", level), target.lut, binds=names))
         word = f"up{level}"
     names = {"word": word, "gone": "groups"}
     for level in (1, 0):
@@ -308,7 +308,7 @@ def _normalise(target: Target) -> list[Step]:
     ]
 
 
-def _moved_up(result: str, level: int) -> Callable[..., dict[str, Value]]:
+def moved_up(result: str, level: int) -> Callable[..., dict[str, Value]]:
     """By 2^level where ``groups`` says so."""
     by = 1 << level
 

@@ -96,6 +96,7 @@ def _short(terms: Placed, target: Target) -> list[Step]:
             found.append(fit(moved, shape))
         return {"term": found}
 
+    # a function of five bits at most: a LUT and the multiplexer behind it
     return [Step("near", near, target.lut), Step("coarse", far, 1.5 * target.lut)]
 
 

@@ -10,10 +10,10 @@ is then negative, and is rounded in two's complement (`rounding.round_even`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
-from mxdot.rtl.addition import ALL, FRAME, LOW, added, moved_down
+from mxdot.rtl.addition import ALL, FRAME, LOW, added, moved_down, moved_up
 from mxdot.rtl.binary32 import BIAS, PRECISION
 from mxdot.rtl.bits import add_carry, fit, flip, subtract
 from mxdot.rtl.pipeline import Step
@@ -105,7 +105,7 @@ def _moved_up(name: str, bits: int, names: Mapping[str, str | None], target: Tar
     for level in reversed(range(levels)):
         result = f"{name}_up{level}"
         read: dict[str, str | None] = {"word": word, "groups": f"{name}_groups"}
-        steps.append(Step(result, _up(result, level), target.lut, binds=read))
+        steps.append(Step(result, moved_up(result, level + 2), target.lut, binds=read))
         word = result
 
     def inside(
@@ -135,16 +135,6 @@ def _moved_up(name: str, bits: int, names: Mapping[str, str | None], target: Tar
         Step(f"{name}_inside", inside, (3 if stopping else 1) * target.lut, binds=tested),
         Step(f"{name}_end", end, 2 * target.lut, binds=ends),
     ]
-
-
-def _up(result: str, level: int) -> Callable[..., dict[str, Value]]:
-    """By FOUR << level where ``groups`` says so."""
-    by = FOUR << level
-
-    def move(word: Value, groups: Value) -> dict[str, Value]:
-        return {result: Mux(groups[level], Cat(Const(0, by), word[:-by]), word)}
-
-    return move
 
 
 def add(bits: int, target: Target) -> list[Step]:

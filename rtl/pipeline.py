@@ -67,9 +67,9 @@ class Pipeline(Component):
         )
 
     def _waits(self, least: int) -> list[Wait]:
-        """The values that wait so many ranks or more, one of each lane at most."""
+        """The values that wait so many ranks or more; none of those that are lists."""
         plan, stages = self.plan, [*self.stage_of, len(self.cuts)]
-        given = {n: stages[max(at, 0)] if at >= 0 else 0 for n, at in plan.writer.items()}
+        given = {n: stages[at] if at >= 0 else 0 for n, at in plan.writer.items()}
         reads: dict[str, list[int]] = {n: [] for n in given}
         for index, step in enumerate(plan.steps):
             for name in step.reads:

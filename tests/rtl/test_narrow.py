@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Const, Value
 from mxdot.golden import BlockTensor, dot, formats
-from mxdot.rtl import addition, narrow, rounding
+from mxdot.rtl import addition, narrow
+from mxdot.rtl.bits import flip
 from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.emit import generate
 from mxdot.verif.simulate import simulate
@@ -112,9 +113,9 @@ def test_a_shift_past_the_smallest_exponent_is_noticed(
 def test_a_negative_difference_taken_for_positive_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(narrow, "flip", lambda value, flag: _same(value, flag))
+    monkeypatch.setattr(narrow, "flip", unturned_fours)
     assert mismatches(tmp_path, "int8", scale=None) > 0
 
 
-def _same(value: Value, flag: Value) -> Value:
-    return rounding.flip(value, flag) if len(value) != narrow.FOUR else value
+def unturned_fours(value: Value, flag: Value) -> Value:
+    return flip(value, flag) if len(value) != narrow.FOUR else value
