@@ -23,7 +23,7 @@ from mxdot.flow.commands.synth import MARGIN
 from mxdot.flow.files import build_folder, write_atomic
 from mxdot.flow.options import chosen
 from mxdot.rtl import emit
-from mxdot.rtl.parameters import DEFAULT_MHZ, Parameters
+from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Pipeline
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -41,7 +41,7 @@ def seeds_of(unit: Unit, seeds: int) -> int:
 def cut_for(parameters: Parameters, unit: Pipeline) -> int:
     """The clock that a unit is cut for where none was asked: the default, or what its slowest step allows."""
     slowest = max(step.delay for step in unit.plan.steps)
-    return min(DEFAULT_MHZ, int(1000 / (slowest + parameters.device.register)))
+    return min(parameters.device.mhz, int(1000 / (slowest + parameters.device.register)))
 
 
 def measure(unit: Unit, seeds: int, jobs: int | None, progress: synth.Progress) -> Result:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from amaranth.hdl import Cat, Const, Mux, Shape, Value
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, unsigned
 from mxdot.rtl.bits import fit, flip
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -55,7 +55,7 @@ def align(terms: Placed, target: Target) -> list[Step]:
     if not terms.exponents:
         return [Step("align", lambda product: {"term": [fit(p, shape) for p in product]})]
     if leaves_signs(terms, target):
-        return _short(terms, target)
+        return _short(terms, target) if terms.exponents < 8 else _turned(terms, target)
     bits = fine_bits(terms)
     signs = {} if terms.signs else {"sign": None}
     steps: list[Step] = []
@@ -74,9 +74,9 @@ def align(terms: Placed, target: Target) -> list[Step]:
 
 
 def leaves_signs(terms: Placed, target: Target) -> bool:
-    """Whether signs are left to the adder tree: where no shift has a gate for them, and the tree's first
-    adders do."""
-    return terms.signs and (not terms.exponents or (target.carry_cells and terms.exponents < 8))
+    """Whether signs are left to the adder tree: where nothing is shifted, and where the tree's first adders
+    have gates for them, so that a magnitude is placed among zeros."""
+    return terms.signs and (not terms.exponents or (target.carry_cells and not terms.significand.signed))
 
 
 def _short(terms: Placed, target: Target) -> list[Step]:
@@ -98,6 +98,53 @@ def _short(terms: Placed, target: Target) -> list[Step]:
 
     # a function of five bits at most: a LUT and the multiplexer behind it
     return [Step("near", near, target.lut), Step("coarse", far, 1.5 * target.lut)]
+
+
+def _turned(terms: Placed, target: Target) -> list[Step]:
+    """Turned round within a chunk, then each bit to its own: bit j of a word turned left by f is in the
+    chunk above where j < f. A bit of the result has one candidate, and where it belongs is two or three bits.
+    """
+    bits = (terms.significand.width - 1).bit_length()
+    chunk, places, shape = 1 << bits, _places(terms, bits), terms.sum(1)
+    direct = places <= 4  # two bits of place, one of the word and where it belongs fill a LUT4
+
+    def turn(level: int) -> Callable[..., dict[str, list[Value]]]:
+        def step(word: list[Value], exponent: list[Value]) -> dict[str, list[Value]]:
+            by, whole = 1 << level, unsigned(chunk)
+            both = [(fit(w, whole), e[level]) for w, e in zip(word, exponent, strict=True)]
+            return {f"turned{level}": [Mux(go, w.rotate_left(by), w) for w, go in both]}
+
+        return step
+
+    def wraps(exponent: list[Value]) -> dict[str, list[Value]]:
+        return {"wraps": [Cat(*(e[:bits] > j for j in range(chunk - 1))) for e in exponent]}
+
+    def place(exponent: list[Value]) -> dict[str, list[Value]]:
+        return {"place": [e[bits:] if direct else _one_hot(e[bits:], places) for e in exponent]}
+
+    def coarse(word: list[Value], wraps: list[Value], place: list[Value]) -> dict[str, list[Value]]:
+        found = []
+        for w, above, at in zip(word, wraps, place, strict=True):
+            start = _one_hot(at, places) if direct else at
+            here, under = Cat(start, Const(0, 1)), Cat(Const(0, 1), start)
+            up = Cat(above, Const(0, 1))
+            whole = [w[j] & Mux(up[j], under[c], here[c]) for c in range(places + 1) for j in range(chunk)]
+            found.append(fit(Cat(*whole[terms.dropped :]), shape))
+        return {"term": found}
+
+    steps = [
+        Step("wraps", wraps, target.logic(bits)),
+        Step("place", place, 0.0 if direct else target.lut),
+    ]
+    names: dict[str, str | None] = {"word": "product"}
+    for level in range(bits):
+        steps.append(Step(f"turn{level}", turn(level), target.lut, binds=names))
+        names = {"word": f"turned{level}"}
+    return [*steps, Step("coarse", coarse, target.lut, binds=names)]
+
+
+def _one_hot(index: Value, count: int) -> Value:
+    return Cat(*(index == at for at in range(count)))
 
 
 def _places(terms: Placed, bits: int) -> int:

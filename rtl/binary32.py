@@ -18,8 +18,10 @@ not do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
-from amaranth.hdl import Cat, Const, Mux, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Value, signed, unsigned
+from mxdot.rtl import carry as carry_cells
 from mxdot.rtl.bits import add_carry, any_of, fit, flip, subtract
 from mxdot.rtl.pipeline import Step
 from mxdot.rtl.targets import Target
@@ -37,10 +39,10 @@ FINE = (PRECISION - 2).bit_length()
 """Bits of C's shift inside a word of two chunks; the chunks are then put in their place."""
 CHUNK = 1 << FINE
 """Bits of a chunk."""
+STRIP = 8
+"""Bits of C that are looked at together."""
 LOOK = 11
 """Bits of S that are looked at together: with the carry's, two levels of LUTs."""
-PIECE = 72
-"""Bits of the frame that are added in one carry chain."""
 
 
 def frame_bits(width: int) -> int:
@@ -98,51 +100,67 @@ def place(width: int, unit: int, x_most: int, target: Target) -> list[Step]:
         Step("distance", distance, target.add(shape.width)),
         Step("spread", spread, 2 * target.lut),
     ]
-    names: dict[str, str | None] = {"word": "c_sig"}
-    for level in range(FINE):
-        result = f"right{level}" if level < FINE - 1 else "word"
-        steps.append(Step(f"right{level}", _moved_right(level, result), target.lut, binds=names))
-        names = {"word": result}
+    # two multiplexers of four and eight ways take fewer LUTs than five of two
+    for name, word, first, last in (("right_low", "c_sig", 0, 2), ("right_high", "right_low", 2, FINE)):
+        move = _moved_right(first, last, "word" if last == FINE else name)
+        steps.append(Step(name, move, target.mux(1 << (last - first)), binds={"word": word}))
 
-    def lows(word: Value) -> dict[str, Value]:
-        # C that starts in chunk ``at`` has bits - CHUNK * at bits of the frame for itself
-        rooms = [max(0, frame_bits(width) - CHUNK * at) for at in range(count)] + [0]
-        return {"lows": Cat(*(word[: max(0, len(word) - room)].any() for room in rooms))}
+    # C that starts in chunk ``at`` has bits - CHUNK * at bits of the frame for itself
+    rooms = [max(0, frame_bits(width) - CHUNK * at) for at in range(count)] + [0]
+    below = [max(0, PRECISION + CHUNK - 1 - room) for room in rooms]
+    ends = sorted({at for end in below for at in [*range(0, end, STRIP), end]})
 
-    return [*steps, Step("lows", lows, target.logic(PRECISION + CHUNK))]
+    def strips(word: Value) -> dict[str, Value]:
+        return {"c_strips": Cat(*(word[low:high].any() for low, high in pairwise(ends)))}
+
+    def lows(c_strips: Value) -> dict[str, Value]:
+        return {"lows": Cat(*(c_strips[: ends.index(end)].any() for end in below))}
+
+    return [
+        *steps,
+        Step("c_strips", strips, target.logic(STRIP)),
+        Step("lows", lows, target.logic(len(ends))),
+    ]
 
 
-def _moved_right(level: int, result: str) -> Callable[..., dict[str, Value]]:
-    """By 2^level where ``by`` says so; the word's top stays, nothing falls off below."""
-    gap = Const(0, 1 << level)
+def _moved_right(first: int, last: int, result: str) -> Callable[..., dict[str, Value]]:
+    """By bits ``first`` .. ``last`` - 1 of ``by``; the word's top stays, nothing falls off below."""
 
     def move(word: Value, by: Value) -> dict[str, Value]:
-        return {result: Mux(by[level], Cat(word, gap), Cat(gap, word))}
+        for level in range(first, last):
+            gap = Const(0, 1 << level)
+            word = Mux(by[level], Cat(word, gap), Cat(gap, word))
+        return {result: word}
 
     return move
 
 
 def meet(width: int, total: str, carry: str | None, target: Target) -> list[Step]:
     """Reads S and what `place` gives; gives ``c_frame``, C in the frame, ``c_sticky``: bits fell below,
-    ``field``: the exponent field that the top bit of the frame stands for, and S relative to C's sign.
+    ``field``: the exponent field that the top bit of the frame stands for, and S relative to C's sign, but
+    for what `add` complements itself.
     """
     bits = frame_bits(width)
     count = chunks(bits)
 
     def turn(total: Value, carry: Value | None, c_sign: Value) -> dict[str, Value]:
         # -(total + carry) = ~total + ~carry
-        return {"turned": flip(total, c_sign), "turned_carry": c_sign if carry is None else c_sign ^ carry}
+        turned = {} if target.carry_cells else {"turned": flip(total, c_sign)}
+        return {**turned, "turned_carry": c_sign if carry is None else c_sign ^ carry}
 
     def zeros(total: Value, carry: Value | None) -> dict[str, Value]:
         zero = Const(0, 1) if carry is None else carry  # total + carry is 0 if every bit is the carry's
         differs = flip(total, zero)
         return {"nonzero": Cat(*(differs[at : at + LOOK].any() for at in range(0, width, LOOK)))}
 
-    def stay(far: Value, nonzero: Value, places: Value, base: Value, c_exp: Value) -> dict[str, Value]:
-        nothing = ~nonzero.any()
+    def nothing(far: Value, nonzero: Value) -> dict[str, Value]:
+        zero = ~nonzero.any()
+        return {"nothing": zero, "alone": far | zero}
+
+    def stay(nothing: Value, alone: Value, places: Value, base: Value, c_exp: Value) -> dict[str, Value]:
         start = Cat(places[0] | nothing, places[1:] & (~nothing).replicate(count))
-        top = fit(Mux(far | nothing, c_exp, base), unsigned(len(base) - 1))
-        return {"start": start, "top": top, "nothing": nothing}
+        top = fit(Mux(alone, c_exp, base), unsigned(len(base) - 1))
+        return {"start": start, "top": top}
 
     def settle(word: Value, start: Value) -> dict[str, Value]:
         halves = word[-CHUNK:], Cat(Const(0, 2 * CHUNK - len(word)), word[:-CHUNK])
@@ -161,37 +179,45 @@ def meet(width: int, total: str, carry: str | None, target: Target) -> list[Step
     sums: dict[str, str | None] = {"total": total, "carry": carry}
     return [
         Step("turn", turn, target.lut, binds=sums),
-        Step("zeros", zeros, 2 * target.lut, binds=sums),
-        Step("stay", stay, target.lut + target.logic(-(-width // LOOK))),
-        Step("settle", settle, target.lut),
+        Step("zeros", zeros, 3 * target.lut, binds=sums),
+        Step("nothing", nothing, target.logic(-(-width // LOOK)) + 1.5 * target.lut),  # wires far and wide
+        Step("stay", stay, target.lut),
+        Step("settle", settle, 1.5 * target.lut),
         Step("fallen", fallen, target.logic(2 * count + 2)),
         Step("field", field, target.lut + target.add(10)),
     ]
 
 
-def add(width: int, target: Target) -> list[Step]:
+def add(width: int, total: str, target: Target) -> list[Step]:
     """Gives ``frame``: |C| + S relative to C's sign, floored, in two's complement.
 
-    In carry chains of at most PIECE bits, a step each; a step hands on what is left of S, its sign at least.
+    In carry chains that fit a stage, all as long, a step each; a step hands on what is left of S, its sign at
+    least.
     """
     size = width + ABOVE + 1
     steps: list[Step] = []
-    names: dict[str, str | None] = {"s": "turned", "carry": "turned_carry", "done": None}
-    for at in range(0, size, PIECE):
-        most = min(PIECE, size - at)
+    start = {"s": total, "flag": "c_sign"} if target.carry_cells else {"s": "turned", "flag": None}
+    names: dict[str, str | None] = {**start, "carry": "turned_carry", "done": None}
+    piece = -(-size // -(-size // target.columns()))
+    for at in range(0, size, piece):
+        most = min(piece, size - at)
         steps.append(Step(f"add_c{at}", _piece(at, most, size), target.add(most), binds=names))
-        names = {"s": f"s{at}", "carry": f"carry{at}", "done": f"done{at}"}
+        names = names | {"s": f"s{at}", "carry": f"carry{at}", "done": f"done{at}"}
     return steps
 
 
 def _piece(at: int, count: int, size: int) -> Callable[..., dict[str, Value]]:
-    """Bits ``at`` and up of the ``size`` above BELOW, ``count`` of them."""
+    """Bits ``at`` and up of the ``size`` above BELOW, ``count`` of them; s is complemented where ``flag``."""
 
-    def piece(c_frame: Value, s: Value, carry: Value, done: Value | None) -> dict[str, Value]:
-        shape = unsigned(count + 1)
-        above = fit(c_frame[BELOW:], unsigned(size))
-        part = fit(fit(s.as_signed(), signed(count)).as_unsigned(), shape)
-        total = add_carry(above[at : at + count], part, carry, shape)
+    def piece(
+        m: Module, c_frame: Value, s: Value, flag: Value | None, carry: Value, done: Value | None
+    ) -> dict[str, Value]:
+        above = fit(c_frame[BELOW:], unsigned(size))[at : at + count]
+        part = fit(s.as_signed(), signed(count)).as_unsigned()
+        if flag is None:
+            total = add_carry(above, part, carry, unsigned(count + 1))
+        else:
+            total = carry_cells.complemented(m, f"added{at}", above, part, flag, carry, count + 1)
         whole = Cat(c_frame[:BELOW] if done is None else done, total[:count])
         if at + count == size:
             return {"frame": whole.as_signed()}

@@ -117,7 +117,7 @@ def _sum(low: Gated, high: Gated, into: Value) -> list[Column]:
     has ``into``, twice, for its own. The top one has both signs once more."""
     width = len(low[0]) + 1
     x, y = ((fit(value, signed(width)), gate) for value, gate in (low, high))
-    return [(into, ONE, into, ONE), *carry.gated(x, y, 0, width)]
+    return [(into, ONE, into, ONE, carry.GATED), *carry.gated(x, y, 0, width)]
 
 
 def _weighted(by: int) -> Callable[[list[Value]], dict[str, list[Value]]]:

@@ -40,7 +40,9 @@ def index_of(side: str, choice: Formats) -> str | None:
 
 
 def decode(side: str, choice: Formats, target: Target, normal: bool = False) -> list[Step]:
-    """Port ``side`` -> ``<side>_sign``, ``<side>_sig``, ``<side>_exp`` (those there are), one a lane.
+    """Port ``side`` -> ``<side>_sign``, ``<side>_sig``, ``<side>_exp`` (those there are), one a lane; for
+    carry cells, where `Operand.gradual`, ``<side>_field`` and ``<side>_low`` too: the exponent is
+    field | low, low the complement of the hidden bit.
 
     value = (-1)^sign * sig * 2^(exp + lsb) of ``Operand.of(*choice, normal=normal)``. Each code is taken
     apart in every format, its exponent brought to the one unit, and then the format chosen.
@@ -56,7 +58,8 @@ def decode(side: str, choice: Formats, target: Target, normal: bool = False) -> 
 
     def take(word: Value) -> dict[str, list[Value]]:
         parts: tuple[list[Value], ...] = ([], [], [], [])
-        for code in lanes_of(word, lane_width(choice)):
+        width = lane_width(choice)
+        for code in lanes_of(word, width):
             for fmt in choice:
                 apart = tapered if fmt.kind == "tapered" else normalised if normal else binary
                 sign, sig, exp, down = apart(fmt, code[: fmt.width])
@@ -64,6 +67,9 @@ def decode(side: str, choice: Formats, target: Target, normal: bool = False) -> 
                 for values, value in zip(parts, (sign, sig, exp, down), strict=True):
                     values.append(value)
         found = dict(zip((f"{side}_sign{own}", f"{side}_sig{own}", raw), parts[:3], strict=True))
+        if operand.gradual and target.carry_cells:
+            found[f"{side}_field"] = [code[choice[0].mantissa_bits : -1] for code in lanes_of(word, width)]
+            found[f"{side}_low"] = [~sig[-1] for sig in parts[1]]
         return found | ({f"{side}_down": parts[3]} if tapers else {})
 
     def move(raw: list[Value], down: list[Value] | None) -> dict[str, list[Value]]:
@@ -230,14 +236,35 @@ def gather(flags: Mapping[str, str], lanes: int, target: Target) -> list[Step]:
     if not flags:
         return []
 
-    def function(
-        lane_nan: list[Value], lane_pinf: list[Value] | None, lane_ninf: list[Value] | None
-    ) -> dict[str, Value]:
-        given = {"nan": lane_nan, "pinf": lane_pinf, "ninf": lane_ninf}
-        return {name: any_of(each) for name, each in given.items() if each is not None}
+    steps = []
+    names, count = {name: f"lane_{name}" for name in flags}, lanes
+    for result in ("some_", "") if lanes > NEAR else ("",):
+        reach = NEAR if result else count
+        binds = {name: names.get(name) for name in ("nan", "pinf", "ninf")}
+        delay = target.logic(reach) + target.lut  # wires that cross the unit
+        steps.append(Step(f"{result}gather", _gathered(result, reach), delay, binds=binds))
+        names, count = {name: f"{result}{name}" for name in flags}, -(-count // reach)
+    return steps
 
-    absent = {f"lane_{name}": None for name in ("nan", "pinf", "ninf") if name not in flags}
-    return [Step("gather", function, target.logic(lanes), binds=absent)]
+
+NEAR = 4
+"""Lanes whose flags are gathered first, as they are placed near one another."""
+
+
+def _gathered(result: str, reach: int) -> Callable[..., dict[str, Named]]:
+    """Of each flag: whether any of ``reach`` lanes has it; a list, or where nothing follows the one value."""
+
+    def function(
+        nan: list[Value] | None, pinf: list[Value] | None, ninf: list[Value] | None
+    ) -> dict[str, Named]:
+        found: dict[str, Named] = {}
+        for name, each in (("nan", nan), ("pinf", pinf), ("ninf", ninf)):
+            if each is not None:
+                some = [any_of(each[at : at + reach]) for at in range(0, len(each), reach)]
+                found[f"{result}{name}"] = some if result else some[0]
+        return found
+
+    return function
 
 
 def one_of(code: Value, codes: tuple[int, ...]) -> Value:

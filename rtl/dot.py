@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
@@ -47,13 +48,21 @@ class DotParameters(Parameters):
         # in front of a block's ranks; scales come first, but behind ports that are a block's own registers.
         if target.multiplier is not None and fits(terms):
             load, ranks, terms = aligned_product(terms, target)
-            first, front = [*front, *load], [*gathered, *ranks]
+            # a step of each in turn: no stage then is there for the flags alone
+            first, front = (
+                [*front, *load],
+                [step for pair in zip_longest(gathered, ranks) for step in pair if step],
+            )
         else:
             first, front = [], [*front, *([] if by_bits else product(terms, target)), *gathered]
         if by_bits:
             steps = bitwise.sum_of_products(terms, self.lanes, target)
         else:
-            steps = [*align(terms, target), *tree(terms, self.lanes, target, leaves_signs(terms, target))]
+            piece = target.columns(target.lut if terms.exponents else 0.0)
+            steps = [
+                *align(terms, target),
+                *tree(terms, self.lanes, target, leaves_signs(terms, target), piece),
+            ]
         total = Sum("total", terms.sum(self.lanes), terms.lsb, "carry" if terms.signs else None, flags)
         if self.beats > 1:
             steps.append(over_beats(terms, self.block, flags, target))

@@ -214,6 +214,7 @@ def header(manifest: dict[str, Any], parameters: Parameters) -> str:
         "// A transfer is a rising edge of clk with valid and ready high and rst low; rst is synchronous.",
         "/* verilator lint_off DECLFILENAME */  // a copy of this file may have another name than the module",
         "/* verilator lint_off UNUSEDSIGNAL */  // intermediate values keep their full width, for the waves",
+        "/* verilator lint_off UNDRIVEN */  // nor have bits that nobody reads a driver (checked)",
         "/* verilator lint_off UNOPTFLAT */  // words made in slices: bit by bit (checked) there is no loop",
     ]
     return "\n".join(lines) + "\n\n"

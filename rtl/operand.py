@@ -16,7 +16,8 @@ class Operand:
     ``exponents``: the largest exponent (0: the format has none).  ``lsb``: exponent of the unit at exponent
     0, which no value needs (a float's exponents start at 1, subnormals included), so the element's own unit
     is ``unit`` >= lsb. ``limit``: the largest magnitude in units of 2^unit.  ``sign``, ``nan``, ``inf``:
-    whether it has such codes; the index of no format is a NaN.
+    whether it has such codes; the index of no format is a NaN. ``gradual``: a float's field as it is, so that
+    the exponent is the field, and 1 where the hidden bit is 0.
     """
 
     significand: Shape
@@ -27,6 +28,7 @@ class Operand:
     sign: bool
     nan: bool
     inf: bool
+    gradual: bool = False
 
     @classmethod
     def of(cls, *choice: ElementFormat, normal: bool = False) -> Operand:
@@ -52,6 +54,7 @@ class Operand:
             True,
             any(fmt.nan_codes for fmt in choice) or bool(len(choice) & (len(choice) - 1)),
             any(fmt.inf_codes for fmt in choice),
+            len(choice) == 1 and choice[0].kind == "float" and not normal,
         )
 
     def offset(self, fmt: ElementFormat, normal: bool = False) -> int:

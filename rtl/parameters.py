@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, NoReturn
 
@@ -19,8 +19,7 @@ from mxdot.rtl.targets import TARGETS, Target
 ELEMENT_FORMATS = tuple(formats.ELEMENTS)
 PROFILE_NAMES = ("fp32", "exact", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
 MAX_BLOCK = 4096
-DEFAULT_MHZ = 178
-"""The clock that costs least per product a second, for the default unit on an ECP5 (docs/design-space.md)."""
+DEFAULT_CLOCKS = ", ".join(f"{target.mhz} for {name}" for name, target in TARGETS.items())
 DEFAULT_BLOCKS, MOST_BLOCKS = 1024, 1 << 20
 
 
@@ -71,7 +70,7 @@ class Parameters(ABC):
     addend: bool = option(True, "an FP32 addend c on the input", flag="--addend/--no-addend")
     target: str = option("generic", "device to write Verilog for", choices=tuple(TARGETS))
     mhz: int | None = option(
-        None, f"clock to cut for: {DEFAULT_MHZ}, or what the slowest step allows", metavar="MHZ"
+        None, f"clock to cut for: {DEFAULT_CLOCKS}; or what the slowest step allows", metavar="MHZ"
     )
     stages: int | None = option(None, "logic stages instead of a clock", metavar="N")
 
@@ -192,8 +191,9 @@ class Parameters(ABC):
 
     @property
     def device(self) -> Target:
-        """The target's delays."""
-        return TARGETS[self.target]
+        """The target, with the clock asked for where there is one."""
+        target = TARGETS[self.target]
+        return target if self.mhz is None else replace(target, mhz=self.mhz)
 
     @property
     def nan_code(self) -> int:
@@ -207,12 +207,12 @@ class Parameters(ABC):
 
     def cut(self, plan: Plan) -> list[int]:
         """Where registers stand: for ``stages`` if given, and then check ``mhz``; else for ``mhz``; without
-        either for the default clock, or what the slowest step allows."""
+        either for the target's clock, or what the slowest step allows."""
         register = self.device.register
         if self.stages is None:
+            period = self.device.usable(self.device.mhz)
             slowest = max(step.delay for step in plan.steps)
-            default = max(self.device.usable(DEFAULT_MHZ), slowest)
-            return cuts(plan, self.device.usable(self.mhz) if self.mhz else default, register)
+            return cuts(plan, period if self.mhz else max(period, slowest), register)
         at = cuts_for_stages(plan, self.stages)
         longest = max(plan.path(start, stop) for start, stop in pairwise([*at, len(plan.steps)]))
         if self.mhz is not None and longest > self.device.usable(self.mhz):

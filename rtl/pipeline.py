@@ -178,9 +178,9 @@ class Pipeline(Component):
         push = _wire(m, "push", valid & go)
         moves = _wire(m, "moves", o_ready | ~o_valid)
         with m.If(moves):
-            m.d.sync += [o_valid.eq(push | ~go), go.eq(1)]
-        with m.Elif(push):
-            m.d.sync += go.eq(0)
+            m.d.sync += o_valid.eq(push | ~go)
+        # one gate of four inputs: as a choice it would become a set or reset, behind a second one
+        m.d.sync += go.eq(moves | (go & ~valid))
         for name, value in self.results.items():
             result, head = values[value], self.port(f"o_{name}")
             assert isinstance(result, Value)

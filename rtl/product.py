@@ -84,11 +84,16 @@ def exponent_sum(terms: Terms, target: Target) -> Step:
             ]
         }
 
-    def chained(m: Module, a_exp: list[Value], b_exp: list[Value]) -> dict[str, list[Value]]:
-        both = zip(a_exp, b_exp, strict=True)
-        return {
-            "exponent": carry.sums(m, "exponents", [carry.gated((x, 1), (y, 1), 0, width) for x, y in both])
-        }
+    def chained(
+        m: Module, x: list[Value], y: list[Value], x_hidden: list[Value] | None, y_low: list[Value] | None
+    ) -> dict[str, list[Value]]:
+        lanes = [carry.gated((u, 1), (v, 1), 0, width) for u, v in zip(x, y, strict=True)]
+        if x_hidden is not None and y_low is not None:
+            # field | low of both, in the gates of the first column
+            for lane, sig, low in zip(lanes, x_hidden, y_low, strict=True):
+                u, _, v, _, _ = lane[0]
+                lane[0] = (u, sig[-1], v, low, carry.EITHER)
+        return {"exponent": carry.sums(m, "exponents", lanes)}
 
     if not (terms.a.exponents and terms.b.exponents):
         binds = _absent(a_exp=bool(terms.a.exponents), b_exp=bool(terms.b.exponents))
@@ -96,7 +101,10 @@ def exponent_sum(terms: Terms, target: Target) -> Step:
     if terms.a.exponents.bit_length() + terms.b.exponents.bit_length() <= TABLE:
         return Step("exponent", looked_up, target.lut)
     if target.carry_cells:
-        return Step("exponent", chained, target.add(carry.columns(width, terms.count)))
+        apart = terms.a.gradual and terms.b.gradual
+        names = ("a_field", "b_field", "a_sig", "b_low") if apart else ("a_exp", "b_exp", None, None)
+        binds = dict(zip(("x", "y", "x_hidden", "y_low"), names, strict=True))
+        return Step("exponent", chained, target.add(carry.columns(width, terms.count)), binds=binds)
     return Step("exponent", short, target.lut * ((width + 1) // 2))
 
 
@@ -149,28 +157,45 @@ def gated_rows(terms: Terms, target: Target) -> list[Step]:
     size, count = terms.a.significand.width, terms.b.significand.width
     width = terms.significand.width
 
-    def rows(m: Module, a_sig: list[Value], b_sig: list[Value]) -> dict[str, list[Value]]:
+    # b's hidden bit, as a gate, may be there as its complement
+    low = "b_low" if terms.a.gradual and terms.b.gradual else None
+    last = carry.GATED if low is None else carry.UNLESS
+
+    def rows(
+        m: Module, a_sig: list[Value], b_sig: list[Value], low: list[Value] | None
+    ) -> dict[str, list[Value]]:
         found = {}
+        tops = [y[-1] for y in b_sig] if low is None else low
         for name, at in (("row", 0), ("next", 2)):
             if at + 1 < count:
-                pairs = zip(a_sig, b_sig, strict=True)
-                lanes = [carry.gated((x, y[at]), (x, y[at + 1]), 1, size + 2) for x, y in pairs]
+                ends = at + 2 == count
+                lanes = [
+                    carry.gated(
+                        (x, y[at]),
+                        (x, top if ends else y[at + 1]),
+                        1,
+                        size + 2,
+                        last if ends else carry.GATED,
+                    )
+                    for x, y, top in zip(a_sig, b_sig, tops, strict=True)
+                ]
                 found[name] = carry.sums(m, name, lanes)
-        return found if count > 3 else found | {"next": a_sig, "gate": [y[2] for y in b_sig]}
+        return found if count > 3 else found | {"next": a_sig, "gate": tops}
 
     def join(
         m: Module, row: list[Value], next: list[Value], gate: list[Value] | None
     ) -> dict[str, list[Value]]:
         gates = [Const(1, 1)] * len(row) if gate is None else gate
+        init = carry.GATED if gate is None else last
         operands = zip(row, next, gates, strict=True)
-        sums = carry.sums(
-            m, "joined", [carry.gated((x[2:], 1), (y, g), 0, width - 2) for x, y, g in operands]
-        )
+        lanes = [carry.gated((x[2:], 1), (y, g), 0, width - 2, init) for x, y, g in operands]
+        sums = carry.sums(m, "joined", lanes, carry.ALONE)
         return {"product": [Cat(x[:2], high) for x, high in zip(row, sums, strict=True)]}
 
+    joining = target.add(carry.columns(width - 2, terms.count, carry.ALONE))
     return [
-        Step("rows", rows, target.add(carry.columns(size + 2, terms.count))),
-        Step("join", join, target.add(carry.columns(width - 2, terms.count)), binds=_absent(gate=count == 3)),
+        Step("rows", rows, target.add(carry.columns(size + 2, terms.count)), binds={"low": low}),
+        Step("join", join, joining, binds=_absent(gate=count == 3)),
     ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Protocol
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from mxdot.rtl import carry
 from mxdot.rtl.bits import add_carry, fit, flip
 from mxdot.rtl.operand import Terms
@@ -22,56 +23,118 @@ class Summed(Protocol):
     def sum(self, count: int) -> Shape: ...
 
 
-def tree(terms: Summed, lanes: int, target: Target, complement: bool = False) -> list[Step]:
+def tree(
+    terms: Summed, lanes: int, target: Target, complement: bool = False, piece: int | None = None
+) -> list[Step]:
     """Reads ``term`` and ``sign``; gives ``total`` and ``carry``: the sum of all lanes is total + carry.
 
     A lane's sign is the +1 that its complement lacks. An adder takes one as its carry-in, of its own branch
     of the tree, so that no sign crosses it; the last of all is left over as ``carry``. ``complement``: terms
-    are magnitudes still, and the first adder has the gates.
+    are magnitudes still, and the first adder has the gates. ``piece``: columns of a carry chain in the first
+    adder, at most. Terms are cut into pieces of that size, each with a tree of its own, and the sums of the
+    pieces, which overlap, are added last: what a long chain takes is spent once, not beside a shift.
     """
-    steps = []
-    count = 1
+    whole = terms.sum(1).width
+    count = -(-whole // piece) if piece and lanes > 1 else 1
+    starts = [whole * at // count for at in range(count)]
+    steps: list[Step] = []
+    level = 1
     names: dict[str, str | None] = {"x": "term", "s": "sign" if terms.signs else None}
-    while count < lanes:
-        count *= 2
-        shape = terms.sum(count)
-        level = _complementing(shape) if complement and count == 2 else _level(count, shape)
-        steps.append(Step(f"add{count}", level, target.add(shape.width), binds=names))
-        names = {"x": f"sum{count}", "s": f"sign{count}" if terms.signs else None}
+    while level < lanes:
+        level *= 2
+        shapes = _pieces(terms.sum(level), starts, level)
+        if level == 2:
+            add = _complementing(starts, shapes) if complement else _cut(starts, shapes)
+        else:
+            add = _level(level, shapes)
+        longest = max(shape.width for shape in shapes)
+        steps.append(Step(f"add{level}", add, target.add(longest), binds=names))
+        names = {"x": f"sum{level}", "s": f"sign{level}" if terms.signs else None}
+    shape = terms.sum(lanes)
 
     def root(x: list[Value], s: list[Value] | None) -> dict[str, Value]:
+        total = _overlapped(x, starts, shape) if count > 1 else x[0]
         if s is None:
-            return {"total": x[0]}
-        return {"total": flip(x[0], s[0]) if complement and lanes == 1 else x[0], "carry": s[0]}
+            return {"total": total}
+        return {"total": flip(total, s[0]) if complement and lanes == 1 else total, "carry": s[0]}
 
-    return [*steps, Step("root", root, target.lut if complement and lanes == 1 else 0.0, binds=names)]
+    delay = target.lut if complement and lanes == 1 else 0.0
+    return [
+        *steps,
+        Step("root", root, target.add(shape.width - starts[1]) if count > 1 else delay, binds=names),
+    ]
 
 
-def _complementing(shape: Shape) -> Callable[..., dict[str, list[Value]]]:
+def _pieces(whole: Shape, starts: list[int], count: int) -> list[Shape]:
+    """Of the sums of ``count`` pieces: the last has the sign, the others grow into the next one's place."""
+    grown = (count - 1).bit_length()
+    lower = [unsigned(end - start + grown) for start, end in pairwise(starts)]
+    return [*lower, signed(whole.width - starts[-1])]
+
+
+def _parted(term: Value, starts: list[int]) -> list[Value]:
+    """The pieces of a term, the last one signed as the term is."""
+    top = term[starts[-1] :]
+    lower = [term[start:end] for start, end in pairwise(starts)]
+    return [*lower, top.as_signed() if term.shape().signed else top]
+
+
+def _overlapped(sums: list[Value], starts: list[int], shape: Shape) -> Value:
+    """The sum of all pieces in their places, by one adder: what they grew by is its second operand."""
+    ends = [*starts[1:], shape.width]
+    sizes = [end - start for start, end in zip(starts, ends, strict=True)]
+    kept = Cat(*(value[:size] for value, size in zip(sums, sizes, strict=True)))
+    grown = [
+        fit(value[size:], unsigned(after)) for value, size, after in zip(sums, sizes, sizes[1:], strict=False)
+    ]
+    first = starts[1]
+    total = Cat(kept[:first], add_carry(kept[first:], Cat(*grown), None, unsigned(shape.width - first)))
+    return fit(total.as_signed(), shape)
+
+
+def _complementing(starts: list[int], shapes: list[Shape]) -> Callable[..., dict[str, list[Value]]]:
     """Adds neighbours, each complemented by its sign in front of the carry chain."""
+    ends = [*starts[1:], None]
 
     def add(m: Module, x: list[Value], s: list[Value]) -> dict[str, list[Value]]:
         sums = []
         for at in range(0, len(x), 2):
-            low, high = (fit(x[at + k], shape) for k in range(2))
-            columns = [(low[bit], s[at], high[bit], s[at + 1]) for bit in range(shape.width)]
-            total = carry.chain(m, f"pair_{at}", columns, carry.SIGNED, s[at])
-            sums.append(total.as_signed())
+            for k, (start, end, shape) in enumerate(zip(starts, ends, shapes, strict=True)):
+                # a lower piece has no sign to extend
+                size = shape.width if end is None else end - start
+                low, high = (fit(x[at + side][start:end], unsigned(size)) for side in range(2))
+                columns = [(low[bit], s[at], high[bit], s[at + 1], carry.SIGNED) for bit in range(size)]
+                columns += [carry.NOTHING] * (shape.width - size)
+                total = carry.chain(m, f"pair_{at}_{k}", columns, Const(0, 1) if k else s[at])
+                sums.append(total.as_signed() if shape.signed else total)
         return {"sum2": sums, "sign2": s[1::2]}
 
     return add
 
 
-def _level(count: int, shape: Shape) -> Callable[[list[Value], list[Value] | None], dict[str, list[Value]]]:
-    """Adds neighbours; ``s`` holds the signs not yet taken, one a value of ``x``."""
+def _cut(starts: list[int], shapes: list[Shape]) -> Callable[..., dict[str, list[Value]]]:
+    """Adds neighbours by pieces."""
+    level = _level(2, shapes)
 
     def add(x: list[Value], s: list[Value] | None) -> dict[str, list[Value]]:
-        if s is None:
-            return {
-                f"sum{count}": [add_carry(u, v, None, shape) for u, v in zip(x[::2], x[1::2], strict=True)]
-            }
-        sums = [add_carry(u, v, carry, shape) for u, v, carry in zip(x[::2], x[1::2], s[::2], strict=True)]
-        return {f"sum{count}": sums, f"sign{count}": s[1::2]}
+        return level([part for term in x for part in _parted(term, starts)], s)
+
+    return add
+
+
+def _level(count: int, shapes: list[Shape]) -> Callable[..., dict[str, list[Value]]]:
+    """Adds neighbours; ``x`` holds a value's pieces one after another, ``s`` the signs not yet taken, one a
+    value."""
+    pieces = len(shapes)
+
+    def add(x: list[Value], s: list[Value] | None) -> dict[str, list[Value]]:
+        sums: list[Value] = []
+        for pair in range(len(x) // (2 * pieces)):
+            at = 2 * pair * pieces
+            for k, shape in enumerate(shapes):
+                taken = s[2 * pair] if s is not None and k == 0 else None
+                sums.append(add_carry(x[at + k], x[at + pieces + k], taken, shape))
+        return {f"sum{count}": sums} | ({} if s is None else {f"sign{count}": s[1::2]})
 
     return add
 

@@ -138,7 +138,7 @@ def meeting(total: Sum, scale_nan: str | None, target: Target) -> Meeting:
     met = [
         verdict,
         *binary32.meet(width, total.total, total.carry, target),
-        *binary32.add(width, target),
+        *binary32.add(width, total.total, target),
         *rounding.normalise(binary32.frame_bits(width), target),
     ]
     return Meeting([], binary32.place(width, total.unit, total.x_most, target), met, {})

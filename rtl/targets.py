@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+FEW = 8
+"""Columns of a carry chain that are not worth its cells."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -15,7 +18,8 @@ class Target:
     ``multiplier``: what the wires of a hard 18 x 18 multiplier, which has registers inside, take beyond
     ``register``, None where products are to be made of LUTs; ``carry_cells``:
     the carry chain's cells can be instantiated (`carry`), with a gate before each operand; ``waiting``: ranks
-    from which on what waits unread is cheaper in a memory of LUTs than in registers (`waiting`)."""
+    from which on what waits unread is cheaper in a memory of LUTs than in registers (`waiting`); ``mhz``:
+    the clock that a unit is cut for if none is asked: the cheapest one of the default unit."""
 
     name: str
     help: str
@@ -26,6 +30,7 @@ class Target:
     multiplier: float | None = None
     carry_cells: bool = False
     waiting: int | None = None
+    mhz: int = 178
 
     def logic(self, inputs: int) -> float:
         """A function of ``inputs`` bits as a tree of LUT4."""
@@ -42,6 +47,12 @@ class Target:
         """A ripple-carry adder, or a comparison, of ``width`` bits."""
         return self.carry + self.carry_bit * width
 
+    def columns(self, before: float = 0.0) -> int:
+        """Of a carry chain that fits one stage at ``mhz`` behind ``before`` ns of logic; where too few are
+        left, of one with a stage to itself."""
+        fits = [int((self.usable(self.mhz) - ns - self.carry) / self.carry_bit) for ns in (before, 0.0)]
+        return next((count for count in fits if count >= FEW), FEW)
+
     def usable(self, mhz: float) -> float:
         """What a period at ``mhz`` leaves for logic between two registers."""
         return 1000 / mhz - self.register
@@ -49,6 +60,8 @@ class Target:
 
 GENERIC = Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.45, 1.1, 1.9, 0.03)
 """With the delays of an ECP5 of speed grade 6."""
-ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True, waiting=7)
-ECP5_DSP = replace(ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=1.0)
+ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True, waiting=7, mhz=190)
+ECP5_DSP = replace(
+    ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=1.0, mhz=178
+)
 TARGETS = {t.name: t for t in (GENERIC, ECP5, ECP5_DSP)}

@@ -16,12 +16,15 @@ WORDS = np.array([0, 0x80000000, 1, 0x3F800000, 0xBF7FFFFF, 0x7F7FFFFF], np.uint
 
 
 def code_pairs(manifest: Mapping[str, Any]) -> Blocks:
-    """Every pair of codes of the two formats, as products alone (scales of 1, no addend to speak of)."""
+    """Every pair of codes of the two formats, as products alone (scales of 1, no addend to speak of); where
+    there are more lanes, another pair beside it in each."""
     parameters = manifest["parameters"]
     a, b = (formats.element(parameters[f"{side}_format"][0]).codes for side in "ab")
     left, right = (grid.ravel() for grid in np.meshgrid(a, b, indexing="ij"))
     one = np.full(len(left), ONE.get(parameters.get("scale") or "", 0), np.uint8)
-    return Blocks(left[:, None], right[:, None], one, one, np.zeros(len(left), np.uint32))
+    apart = [lane * (len(left) // 3 + 1) for lane in range(parameters.get("lanes", 1))]
+    lanes = [np.stack([np.roll(codes, by) for by in apart], axis=1) for codes in (left, right)]
+    return Blocks(*lanes, one, one, np.zeros(len(left), np.uint32))
 
 
 def scale_pairs(manifest: Mapping[str, Any]) -> Blocks:

@@ -8,7 +8,7 @@ import click
 from mxdot.flow import synth, tables
 from mxdot.flow.files import write_atomic
 from mxdot.flow.options import Choice, as_json_option, unit_options
-from mxdot.rtl.parameters import DEFAULT_MHZ
+from mxdot.rtl.targets import GENERIC, TARGETS
 from rich.console import Console
 
 # nextpnr stops to improve a path that meets its clock: ask for a fifth more than the unit was cut for.
@@ -53,12 +53,13 @@ def command(
     manifest = None
     given = choice.given_file()
     if given is not None:
-        verilog, mhz, top = given, DEFAULT_MHZ, top or _top(given)
+        verilog, mhz, top = given, GENERIC.mhz, top or _top(given)
     elif top is not None:
         raise click.UsageError("--top goes with FILE.v; a unit's module is named by -o")
     else:
         verilog, manifest = choice.generate()
-        mhz, top = manifest["parameters"]["mhz"] or DEFAULT_MHZ, verilog.stem
+        chosen = manifest["parameters"]
+        mhz, top = chosen["mhz"] or TARGETS[chosen["target"]].mhz, verilog.stem
     console = Console(stderr=True)
     with console.status("starting") as status:
         result = synth.synthesise(

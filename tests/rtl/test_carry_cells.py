@@ -59,14 +59,31 @@ def test_the_results_are_those_of_plain_verilog(unit: Parameters, check: Check) 
     assert check(unit, rows=400) > 0
 
 
-def test_a_wrong_table_is_noticed(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carry, "GATED", carry.GATED ^ 1 << 15)
+def test_a_significand_with_a_sign_of_its_own(check: Check) -> None:
+    """The tree's gates, which complement magnitudes, cannot take the product's other sign then."""
+    unit = DotParameters(target="ecp5", lanes=2, block=2, a_format="int8", b_format="e2m1")
+    assert check(unit, rows=400) > 0
+
+
+@pytest.mark.parametrize(("name", "bit"), [("SIGNED", 15), ("UNLESS", 7), ("EITHER", 3)])
+def test_a_wrong_table_is_noticed(name: str, bit: int, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carry, name, getattr(carry, name) ^ 1 << bit)
     with pytest.raises(AssertionError, match="results differ"):
         check(DotParameters(target="ecp5", lanes=2, block=2), rows=400)
 
 
+def test_what_a_column_adds() -> None:
+    def table(adds: Callable[..., int]) -> int:
+        return sum(adds(*(at >> pin & 1 for pin in range(4))) << at for at in range(16))
+
+    assert carry.GATED == table(lambda a, b, c, d: (a & b) ^ (c & d))
+    assert carry.SIGNED == table(lambda a, b, c, d: (a ^ b) ^ (c ^ d))
+    assert carry.UNLESS == table(lambda a, b, c, d: (a & b) ^ (c & ~d & 1))
+    assert carry.EITHER == table(lambda a, b, c, d: (a | ~b & 1) ^ (c | d))
+
+
 @pytest.mark.parametrize("inject", ["NO", "YES"])
-@pytest.mark.parametrize("init", [carry.GATED, 0x96AA])
+@pytest.mark.parametrize("init", [carry.GATED, carry.SIGNED, carry.UNLESS, carry.EITHER, 0x96AA])
 def test_the_model_is_the_cell(init: int, inject: str, tmp_path: Path) -> None:
     source = tmp_path / "both.v"
     halves = [f'.INIT{half}(16\'h{init:04x}), .INJECT1_{half}("{inject}")' for half in range(2)]

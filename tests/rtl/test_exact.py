@@ -34,6 +34,9 @@ UNITS: dict[str, Parameters] = {
     "mac, exponents shorter than the word": MacParameters(
         profile="exact", a_format=("int8",), b_format=("e3m2",), contexts=4, addend=False
     ),
+    "mac, a bit nobody reads": MacParameters(
+        profile="exact", a_format=("e2m1",), b_format=("e2m3",), max_blocks=5, mhz=1, stages=1
+    ),
     "mac of integers": MacParameters(profile="exact", a_format=("int8",), b_format=("int8",), max_blocks=40),
 }
 
@@ -48,7 +51,7 @@ def test_a_beat_is_taken_every_cycle(name: str) -> None:
     assert UNITS[name].build().interval == 1
 
 
-@pytest.mark.parametrize("name", ["e8m0", "mac, contexts"])
+@pytest.mark.parametrize("name", ["e8m0", "mac, contexts", "mac, a bit nobody reads"])
 def test_nothing_to_warn_of(name: str, tmp_path: Path) -> None:
     made = generate(UNITS[name])
     path, _ = made.write(tmp_path / f"{made.manifest['top']}.v")
