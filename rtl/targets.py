@@ -30,7 +30,7 @@ class Target:
     multiplier: float | None = None
     carry_cells: bool = False
     waiting: int | None = None
-    mhz: int = 178
+    mhz: int = 190
 
     def logic(self, inputs: int) -> float:
         """A function of ``inputs`` bits as a tree of LUT4."""
@@ -60,7 +60,7 @@ class Target:
 
 GENERIC = Target("generic", "plain Verilog-2005, cut as for an ECP5", 1.45, 1.1, 1.9, 0.03)
 """With the delays of an ECP5 of speed grade 6."""
-ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True, waiting=7, mhz=190)
+ECP5 = replace(GENERIC, name="ecp5", help="Lattice ECP5, LUTs only", carry_cells=True, waiting=7)
 ECP5_DSP = replace(
     ECP5, name="ecp5-dsp", help="Lattice ECP5, products in its multipliers", multiplier=1.0, mhz=178
 )
