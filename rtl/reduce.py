@@ -35,7 +35,8 @@ def tree(
     pieces, which overlap, are added last: what a long chain takes is spent once, not beside a shift.
     """
     whole = terms.sum(1).width
-    count = -(-whole // piece) if piece and lanes > 1 else 1
+    # a piece has room for what the one below grows by, log2(lanes) bits
+    count = max(1, min(-(-whole // piece), whole // lanes.bit_length())) if piece and lanes > 1 else 1
     starts = [whole * at // count for at in range(count)]
     steps: list[Step] = []
     level = 1
