@@ -61,9 +61,7 @@ def draw(unit: Pipeline, title: str) -> str:
     wires = _wires(unit, boxes)
     _rows(boxes, wires)
     sheet = _Sheet(boxes, wires)
-    cuts = {
-        stage: sum(unit.plan.width[n] for n in unit.plan.live(cut)) for stage, cut in enumerate(unit.cuts, 1)
-    }
+    cuts = {rank: sum(unit.plan.width[n] for n in names) for rank, names in enumerate(unit.ranks, 1)}
     return sheet.svg(title, cuts)
 
 

@@ -49,11 +49,13 @@ class Pipeline(Component):
         self._MustUse__silence = True  # a unit that is refused, or only asked for its latency, is no mistake
         self.beats, self.fields, self.results = beats, dict(inputs), dict(outputs)
         entering = dict(inputs) | ({"closes": unsigned(1)} if beats > 1 else {})
-        self.plan = Plan(steps, entering, list(outputs.values()))
+        self.plan = Plan(steps, entering, list(outputs.values()), beats)
         self.cuts = at(self.plan)
         self.stage_of = [sum(c <= i for c in self.cuts) for i in range(len(self.plan.steps))]
+        self.sparse = [*self.stage_of, len(self.cuts) + 1][self.plan.sparse]
         self.latency = len(self.cuts) + 1
         self.waits = self._waits(waiting) if waiting else []
+        self.ranks = self._ranks()
         loops = {s.loop for s in self.plan.steps if s.loop}
         spans = [
             [self.stage_of[i] for i, s in enumerate(self.plan.steps) if s.loop == name] for name in loops
@@ -69,15 +71,28 @@ class Pipeline(Component):
     def _waits(self, least: int) -> list[Wait]:
         """The values that wait so many ranks or more; none of those that are lists."""
         plan, stages = self.plan, [*self.stage_of, len(self.cuts)]
-        given = {n: stages[at] if at >= 0 else 0 for n, at in plan.writer.items()}
+        dense = {n: at for n, at in plan.writer.items() if plan.apart == 1 or at < plan.sparse}
+        given = {n: stages[at] if at >= 0 else 0 for n, at in dense.items()}
         reads: dict[str, list[int]] = {n: [] for n in given}
         for index, step in enumerate(plan.steps):
-            for name in step.reads:
+            for name in given.keys() & step.reads:
                 reads[name].append(stages[index])
-        for name in plan.outputs:
+        for name in given.keys() & plan.outputs:
             reads[name].append(stages[-1])
         alone = {n: at for n, at in given.items() if plan.lanes[n] == 1}
         return waits(alone, reads, plan.width, least)
+
+    def _ranks(self) -> list[list[str]]:
+        """The values that each rank registers: those alive there but for what lies in a memory, or is held by
+        a register of kept items."""
+        plan, ranks = self.plan, []
+        since: dict[str, int] = {}
+        for rank, cut in enumerate(self.cuts, 1):
+            asleep = {name for wait in self.waits if wait.first < rank < wait.last for name in wait.names}
+            held = {name for name, at in since.items() if at > self.sparse and rank - at < plan.apart}
+            ranks.append([name for name in plan.live(cut) if name not in asleep | held])
+            since.update(dict.fromkeys(ranks[-1], rank))
+        return ranks
 
     def port(self, name: str) -> Signal:
         """The port of that name."""
@@ -93,7 +108,7 @@ class Pipeline(Component):
         for index, step in enumerate(self.plan.steps):
             if self.stage_of[index] != stage:
                 stage = self.stage_of[index]
-                valid = self._cut(m, index, stage, go, valid, values)
+                valid = self._cut(m, stage, go, valid, values)
             given = step.apply(m, valid & go, go, values)
             keep = given.pop("keep", None)
             for name, value in given.items():
@@ -145,17 +160,12 @@ class Pipeline(Component):
                 found.append(flag)
         return Cat(*found).any()
 
-    def _cut(
-        self, m: Module, index: int, stage: int, go: Signal, valid: Value, values: dict[str, Named]
-    ) -> Value:
+    def _cut(self, m: Module, stage: int, go: Signal, valid: Value, values: dict[str, Named]) -> Value:
         """One rank of registers: the valid flag (with reset) and what later steps read (without)."""
         flag = Signal(name=f"valid_s{stage}")
         with m.If(go):
             m.d.sync += flag.eq(valid)
-        asleep: set[str] = set()
         for number, wait in enumerate(self.waits):
-            if wait.first < stage < wait.last:
-                asleep.update(wait.names)
             if stage == wait.first + 1:
                 parts: list[Value] = []
                 for name in wait.names:
@@ -166,10 +176,11 @@ class Pipeline(Component):
                 for name, part in zip(wait.names, parts, strict=True):
                     values[name] = fit(word[: len(part)], part.shape())
                     word = word[len(part) :]
-        for name in self.plan.live(index):
-            if name in asleep:
-                continue
-            values[name] = each(f"{name}_s{stage}", values[name], lambda n, v: _register(m, go, n, v))
+        enters: Value = go
+        if self.plan.apart > 1 and stage > self.sparse:
+            enters = _wire(m, f"enters_s{stage}", go & valid)
+        for name in self.ranks[stage - 1]:
+            values[name] = each(f"{name}_s{stage}", values[name], lambda n, v: _register(m, enters, n, v))
         return flag
 
     def _leave(self, m: Module, go: Signal, valid: Value, values: dict[str, Named]) -> None:

@@ -12,6 +12,8 @@ Names a step may ask for besides values:
 ``enable`` 1 in the cycle in which all items move on: of registers that the step has inside.
 
 A step may return ``keep`` (1 bit): items for which it is 0 end here (the beats of a block before its last).
+What is left then comes a block apart, and a register that only an item writes holds that item until the next
+one: it serves as many ranks as a block has beats (`Plan.apart`).
 
 Steps that share a ``loop`` name keep one state between them: the first reads what the last wrote.  With L
 registers between the two, the state is current L cycles after an item read it; `pipeline.Pipeline` holds a
@@ -98,11 +100,15 @@ class Plan:
     """What is known of a list of steps before elaboration: the shape of every value and who reads it last.
 
     ``inputs``: name -> Shape of what enters.  ``outputs``: the names that must be alive at the end.
+    ``apart``: cycles, of those in which items move, from one kept item to the next at least.
     Raises ValueError for a step that reads an unknown name or gives a known one, or two steps of one name.
     """
 
-    def __init__(self, steps: Sequence[Step], inputs: dict[str, Shape], outputs: Sequence[str]):
+    def __init__(
+        self, steps: Sequence[Step], inputs: dict[str, Shape], outputs: Sequence[str], apart: int = 1
+    ):
         self.steps, self.inputs, self.outputs = tuple(steps), dict(inputs), tuple(outputs)
+        self.apart, self.sparse = apart, len(self.steps)
         scratch = Module()
         scratch._MustUse__silence = True  # only shapes are wanted of it
         values: dict[str, Named] = {name: Signal(shape, name=name) for name, shape in inputs.items()}
@@ -121,6 +127,7 @@ class Plan:
                 self.last_read[name] = index
             for name, value in step.apply(scratch, Const(0, 1), Const(0, 1), values).items():
                 if name == "keep":
+                    self.sparse = min(self.sparse, index)
                     continue
                 if name in values:
                     raise ValueError(f"step {step.name} gives {name} a second time; use a new name")
@@ -136,6 +143,14 @@ class Plan:
     def live(self, cut: int) -> list[str]:
         """Names registered by a cut before step ``cut``: written earlier, read at ``cut`` or later."""
         return [n for n in self.writer if self.writer[n] < cut <= self.last_read[n] and self.width[n]]
+
+    def weight(self, start: int, stop: int) -> float:
+        """Register bits of a cut before step ``stop`` where the cut in front of it is before ``start``.
+
+        A value that lies in a rank for kept items already needs a new register every ``apart`` ranks only.
+        """
+        held = self.apart if start > self.sparse else 1
+        return 1 + sum(self.width[n] / (held if self.writer[n] < start else 1) for n in self.live(stop))
 
     def path(self, start: int, stop: int) -> float:
         """The longest delay, in ns, through steps ``start`` .. ``stop - 1`` as one stage; without end where
@@ -177,13 +192,13 @@ def cuts(plan: Plan, period: float, overhead: float = 0.0) -> list[int]:
     count = len(plan.steps)
     cost: list[float] = [0.0] + [inf] * count
     back = [0] * (count + 1)
-    weight = [sum(plan.width[n] for n in plan.live(c)) + 1 for c in range(count)] + [0]
     for stop in range(1, count + 1):
         for start in range(stop - 1, -1, -1):
             if plan.path(start, stop) > period:
                 break
-            if cost[start] + weight[stop] < cost[stop]:
-                cost[stop], back[stop] = cost[start] + weight[stop], start
+            offer = cost[start] + (plan.weight(start, stop) if stop < count else 0)
+            if offer < cost[stop]:
+                cost[stop], back[stop] = offer, start
     found: list[int] = []
     at = count
     while at > 0:
@@ -223,16 +238,16 @@ def _exactly(plan: Plan, period: float, stages: int) -> list[int]:
         allowed = f"{least - plan.open} to {count - plan.open}"
         raise ValueError(f"{stages} stages cannot be built; this unit can have {allowed}")
     stages += plan.open
-    weight = [sum(plan.width[n] for n in plan.live(c)) + 1 for c in range(count)] + [0]
     best: dict[tuple[int, int], tuple[float, list[int]]] = {(0, 0): (0.0, [])}
     for stop in range(1, count + 1):
         for start in range(stop):
             if plan.path(start, stop) > period:
                 continue
+            weight = plan.weight(start, stop) if stop < count else 0
             for used in range(stages):
                 if (start, used) in best:
                     cost, before = best[start, used]
-                    offer = (cost + weight[stop], [*before, start])
+                    offer = (cost + weight, [*before, start])
                     if (stop, used + 1) not in best or offer[0] < best[stop, used + 1][0]:
                         best[stop, used + 1] = offer
     if (count, stages) not in best:

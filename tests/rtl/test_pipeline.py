@@ -379,3 +379,53 @@ def test_a_memory_of_a_word_too_many_is_noticed(monkeypatch: pytest.MonkeyPatch)
     wrong = [row["z"] for row in play(long_unit(9, waiting=4), rows).rows]
     monkeypatch.undo()
     assert wrong != [row["z"] for row in play(long_unit(9, waiting=4), rows).rows]
+
+
+def sparse_unit(beats: int, depth: int) -> Pipeline:
+    """A block's sum goes through ``depth`` steps of one stage each, before the last meets its y."""
+
+    def rotate(number: int) -> Callable[[Value], dict[str, Value]]:
+        return lambda q: {f"q{number + 1}": Cat(q[1:], q[0])}
+
+    first = over_beats()
+    start = Step("begin", first.function, 1.0)
+    copy = Step("copy", lambda z, y: {"q0": z, "kept": y}, 1.0)
+    turns = [Step(f"turn{n}", rotate(n), 1.0, binds={"q": f"q{n}"}) for n in range(depth)]
+    last = Step("meet", lambda q, y: {"r": (q + y)[:8]}, 1.0, binds={"q": f"q{depth}", "y": "kept"})
+    return unit(depth + 3, [start, copy, *turns, last], outputs={"r": "r"}, beats=beats)
+
+
+@pytest.mark.parametrize("beats", [2, 3, 4])
+@pytest.mark.parametrize("stalls", [None, 5, 6])
+def test_one_register_holds_a_block_s_value_for_as_many_ranks_as_it_has_beats(
+    beats: int, stalls: int | None
+) -> None:
+    depth, rows = 7, rows_of(60 * beats)
+    dut = sparse_unit(beats, depth)
+    ranks = [number for number, names in enumerate(dut.ranks) if "kept" in names]
+    assert len(dut.ranks) == depth + 3 and ranks == list(range(2, depth + 3, beats))
+    played = play(dut, rows, stalls, reset_at=101)
+    blocks = [rows[at : at + beats] for at in range(0, len(rows), beats)]
+    assert len(played.rows) >= 40
+
+    def met(block: list[Row]) -> int:
+        total = sum(row["x"] for row in block) & 0xFF
+        return ((total >> depth | total << 8 - depth) + block[-1]["y"]) & 0xFF
+
+    seen = [row["r"] for row in played.rows]
+    right = [met(block) for block in blocks]
+    before = sum(at < 101 for at in played.seen_at)
+    assert seen[:before] == right[:before]
+    # the block that the reset cut short is lost; one begins with the first row behind it
+    rest = rows[sum(at < 101 for at in played.taken_at) :]
+    assert seen[before:] == [met(rest[at : at + beats]) for at in range(0, len(rest) - beats + 1, beats)]
+
+
+def test_a_register_that_holds_too_long_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted twin: a block writes over what the one four cycles before still needs."""
+    rows = rows_of(120)
+    right = [row["r"] for row in play(sparse_unit(4, 7), rows).rows]
+    dut = sparse_unit(4, 7)
+    dut.plan.apart = 5
+    dut.ranks = dut._ranks()
+    assert [row["r"] for row in play(dut, rows).rows] != right
