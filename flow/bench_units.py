@@ -181,6 +181,7 @@ def _profiles() -> Iterator[Unit]:
         ("ada", "`ada`", {"profile": "ada", "scale": None}),
         ("blackwell", "`blackwell`", {"profile": "blackwell"}),
         ("blackwell-mma", "`blackwell-mma`", {"profile": "blackwell-mma", "scale": None}),
+        ("cdna3", "`cdna3`, e4m3fnuz", {"profile": "cdna3", "scale": None} | pair("e4m3fnuz")),
         ("deepseek", "`deepseek`, block 128", {"profile": "deepseek", "block": 128}),
     )
     for key, title, options in rows:

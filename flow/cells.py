@@ -31,6 +31,7 @@ TOPICS = {
     "exact": "exact register",
     "tensor_core": "tensor core",
     "fused": "tensor core",
+    "interleaved": "tensor core",
     "collect": "tensor core",
     "binary32": "FP32 end",
     "addition": "FP32 end",

@@ -7,11 +7,12 @@ from itertools import zip_longest
 from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
-from mxdot.golden.profiles import PROFILES, Exact, Fused, Promoted
+from mxdot.golden.profiles import PROFILES, Exact, Fused, Interleaved, Promoted
 from mxdot.rtl import bitwise
 from mxdot.rtl.align import align, leaves_signs
 from mxdot.rtl.decode import decode, gather, specials
 from mxdot.rtl.exact import exact_steps
+from mxdot.rtl.interleaved import interleaved_steps
 from mxdot.rtl.multiplier import fits
 from mxdot.rtl.operand import Operand, Terms
 from mxdot.rtl.parameters import Parameters
@@ -40,8 +41,10 @@ class DotParameters(Parameters):
         terms = Terms(Operand.of(*a), Operand.of(*b), self.block)
         flags = terms.flags
         front = [*specials(a, b, target), *decode("a", a, target), *decode("b", b, target)]
-        if isinstance(PROFILES[self.profile].kind, Fused | Promoted):
-            return [*front, *product(terms, target), *tensor_core_steps(self, terms)]
+        kind = PROFILES[self.profile].kind
+        if isinstance(kind, Fused | Promoted | Interleaved):
+            groups = interleaved_steps if isinstance(kind, Interleaved) else tensor_core_steps
+            return [*front, *product(terms, target), *groups(self, terms)]
         by_bits = bitwise.fits(terms, self.lanes, target)
         gathered = gather(flags, self.lanes, target)
         # In the order in which a cut finds fewest bits alive: flags are gathered behind products of LUTs, but
@@ -73,6 +76,6 @@ class DotParameters(Parameters):
             scaling, scaled, total = scale_steps(SCALES[self.scale], total, target)
             front, steps = scaling + front, steps + scaled
         front = first + front
-        if self.accumulate and isinstance(PROFILES[self.profile].kind, Exact):
+        if self.accumulate and isinstance(kind, Exact):
             return front + steps + exact_steps(self, total)
         return front + sum_steps(self, total, steps)

@@ -91,13 +91,15 @@ class Group:
     def steps(self, target: Target) -> list[Step]:
         """Reads ``lane_product``, ``lane_exponent``, ``lane_sign``, ``top``, ``x_scale``, C; gives
         ``cut_sign``, ``cut_sig`` (24 bits), ``cut_exp`` (1 or more) and ``cut_far``: 2^128 or more."""
+        return [*self.summed(target), self._size(target), *self._leading(target), self._pack(target)]
+
+    def summed(self, target: Target) -> list[Step]:
+        """The first of `steps`: ``most``, M as a field, and ``whole``, the sum in units 2^(M - fraction)."""
         return [
             *self._reference(target),
             *self._shifted(target),
             *tree(self, self.lanes, target),
             *self._total(target),
-            *self._leading(target),
-            self._pack(target),
         ]
 
     def largest(self, target: Target) -> list[Step]:
@@ -194,7 +196,7 @@ class Group:
         return [*steps, Step("turn", turn, 2 * target.lut, binds=names)]
 
     def _total(self, target: Target) -> list[Step]:
-        """``size``: the magnitude of the sum, ``below_zero``: its sign (relative to C's)."""
+        """``whole``: the sum (relative to C's sign)."""
         fraction, shape = self.kind.fraction, self.total
 
         def c_place(c_sig: Value, c_right: Value) -> dict[str, list[Value]]:
@@ -204,21 +206,23 @@ class Group:
         def whole(total: Value, carry: Value, c_term: list[Value] | None) -> dict[str, Value]:
             return {"whole": add_carry(total, Const(0, 1) if c_term is None else c_term[0], carry, shape)}
 
-        def size(whole: Value) -> dict[str, Value]:
-            negative = whole[-1]
-            positive = add_carry(flip(whole, negative), Const(0, 1), negative, shape)
-            return {"size": positive[:-1].as_unsigned(), "below_zero": negative}
-
         levels = (fraction + 1).bit_length()
         steps = []
         if self.aligned:
             steps = [Step("c_place", c_place), *rightward("c_cut", "c_by", levels, target)]
         names = {"c_term": f"c_cut{levels}" if self.aligned else None}
-        return [
-            *steps,
-            Step("whole", whole, target.add(shape.width), binds=names),
-            Step("size", size, target.lut + target.add(shape.width)),
-        ]
+        return [*steps, Step("whole", whole, target.add(shape.width), binds=names)]
+
+    def _size(self, target: Target) -> Step:
+        """``size``: the magnitude of the sum, ``below_zero``: its sign (relative to C's)."""
+        shape = self.total
+
+        def size(whole: Value) -> dict[str, Value]:
+            negative = whole[-1]
+            positive = add_carry(flip(whole, negative), Const(0, 1), negative, shape)
+            return {"size": positive[:-1].as_unsigned(), "below_zero": negative}
+
+        return Step("size", size, target.lut + target.add(shape.width))
 
     def _leading(self, target: Target) -> list[Step]:
         """``led0``: the magnitude with its leading bit, or that of 2^-126, at the top; ``cut_exp``: the field

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, NoReturn
 from amaranth.hdl import Shape, unsigned
 from mxdot.golden import formats
 from mxdot.golden.formats import ResultFormat
-from mxdot.golden.profiles import PROFILES, Exact, Fused, Promoted
+from mxdot.golden.profiles import PROFILES, Exact, Fused, Interleaved, Promoted
 from mxdot.rtl.collect import Batches
 from mxdot.rtl.decode import Formats, lane_width
 from mxdot.rtl.pipeline import Pipeline, Plan, Step, cuts, cuts_for_stages
 from mxdot.rtl.targets import TARGETS, Target
 
 ELEMENT_FORMATS = tuple(formats.ELEMENTS)
-PROFILE_NAMES = ("fp32", "exact", "hopper", "ada", "blackwell", "blackwell-mma", "deepseek")
+PROFILE_NAMES = tuple(PROFILES)
 MAX_BLOCK = 4096
 DEFAULT_CLOCKS = ", ".join(f"{target.mhz} for {name}" for name, target in TARGETS.items())
 DEFAULT_BLOCKS, MOST_BLOCKS = 1024, 1 << 20
@@ -179,7 +179,7 @@ class Parameters(ABC):
         """What the groups of a tensor core's profile work on; None in the others, which have no groups."""
         kind = PROFILES[self.profile].kind
         inner = PROFILES[kind.inner].kind if isinstance(kind, Promoted) else kind
-        if not isinstance(inner, Fused):
+        if not isinstance(inner, Fused | Interleaved):
             return None
         return Batches(self.block, self.lanes, inner.group, self.accumulate and inner is kind)
 

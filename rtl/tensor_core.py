@@ -98,13 +98,15 @@ def from_zero(ends: str | None, target: Target) -> tuple[list[Step], list[Step]]
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of a batch, in order. ``unit``, ``x_most``: of the block scales, as in `Group`."""
+    """The groups of a batch, in order. ``unit``, ``x_most``: of the block scales, as in `Group`. ``halves``:
+    2 where two groups lie side by side, the products of even and of odd k."""
 
     kind: Fused
     terms: Terms
     batches: Batches
     unit: int = 0
     x_most: int = 0
+    halves: int = 1
 
     @property
     def each(self) -> bool:
@@ -114,12 +116,12 @@ class Groups:
     @property
     def count(self) -> int:
         """Groups."""
-        return -(-self.batches.size // self.kind.group)
+        return self.halves * -(-self.batches.size // (self.kind.group * self.halves))
 
     @property
     def group(self) -> Group:
         """Widths of any of them."""
-        lanes = 1 << (min(self.kind.group, self.batches.size) - 1).bit_length()
+        lanes = 1 << (min(self.kind.group, -(-self.batches.size // self.halves)) - 1).bit_length()
         return Group(self.kind, self.terms, lanes, self.unit, self.x_most, self.each)
 
     @property
@@ -154,8 +156,9 @@ class Groups:
         lanes, layout = self.group.lanes, self.layout
 
         def function(batch: list[Value], scale_nan: Value | None) -> dict[str, Named]:
-            words = batch[at * lanes : (at + 1) * lanes]
-            words += [Const(0, len(words[0]))] * (lanes - len(words))
+            first, side = at // self.halves * self.halves * lanes, at % self.halves
+            words = batch[first + side : first + self.halves * lanes : self.halves]
+            words += [Const(0, len(batch[0]))] * (lanes - len(words))
             values = unbundle(layout, words)
             found: dict[str, Named] = {f"lane_{n}_g{at}": values[n] for n in ("product", "exponent", "sign")}
             for flag in self.flags:

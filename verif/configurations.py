@@ -94,7 +94,7 @@ def _suited(options: dict[str, tuple[Any, ...]], profile: str) -> dict[str, tupl
         suited[side] = tuple(some for some in options[side] if set(some) <= set(row.elements))
     if "scale" in options:
         suited["scale"] = tuple(scale for scale in options["scale"] if scale in row.scales)
-    if "lanes" in options and isinstance(row.kind, profiles.Fused | profiles.Promoted):
+    if "lanes" in options and isinstance(row.kind, profiles.Fused | profiles.Interleaved | profiles.Promoted):
         suited["beats"] = BEATS + GROUPS
         if row.block is not None:
             suited |= {"lanes": FIXED_LANES, "beats": tuple(row.block // lanes for lanes in FIXED_LANES)}

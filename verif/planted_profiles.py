@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from amaranth.hdl import Cat, Const
+from amaranth.hdl import Cat, Const, Value
 from mxdot.rtl.dot import DotParameters
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Step
@@ -16,6 +16,7 @@ Values = dict[str, Any]
 HOPPER = DotParameters(profile="hopper", lanes=4, block=4, scale=None)
 SCALED = DotParameters(profile="blackwell", lanes=4, block=4)
 MMA = DotParameters(("e5m2",), ("e5m2",), profile="blackwell-mma", lanes=4, block=4, scale=None)
+CDNA3 = DotParameters(("e5m2fnuz",), ("e4m3fnuz",), profile="cdna3", lanes=4, block=4, scale=None)
 EXACT = DotParameters(profile="exact", lanes=2, block=2, accumulate=True, max_blocks=40)
 
 
@@ -49,6 +50,10 @@ def _shorter(values: Values) -> Values:
     return {"shifted": [value & ~1 for value in values["shifted"]]}
 
 
+def _too_high(magnitude: Value, negative: Value) -> Value:
+    return (magnitude - negative)[: len(magnitude)]
+
+
 PLANTED: dict[str, tuple[Parameters, str, Callable[[Step], Step]]] = {
     "hopper: zero products count for the largest": (
         HOPPER,
@@ -72,6 +77,16 @@ PLANTED: dict[str, tuple[Parameters, str, Callable[[Step], Step]]] = {
         gives(lambda values: {"cut_far_g0": Const(0, 1)}),
     ),
     "blackwell-mma: products lose one bit more": (MMA, "turn_g0", given(_shorter)),
+    "cdna3: a negative lower half is a unit too high": (
+        CDNA3,
+        "part_j0",
+        given(lambda values: {"low": [_too_high(values["low"][0], values["low_sign"])]}),
+    ),
+    "cdna3: the halves are not told apart": (
+        CDNA3,
+        "swap_j0",
+        gives(lambda values: {"part_most_j0": values["most0"]}),
+    ),
     "exact: carries that wait are lost": (
         EXACT,
         "enter",
