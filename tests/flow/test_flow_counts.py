@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from mxdot.flow import counts
+from mxdot.flow import counts, gates
 
 COMMITTED = json.loads(Path(__file__).with_name("counts.json").read_text())
 TOLERANCE = 0.02
@@ -20,3 +20,11 @@ def test_counts_are_the_committed_ones(entry):
 def test_and_gates_of_a_known_module():
     text = "module top(input a, b, c, output y); assign y = a & b & ~c; endmodule\n"
     assert counts.and_gates(text, "top") == 2
+
+
+def test_gates_count_for_the_register_that_they_lead_to():
+    """Two in front of the first rank, one of them shared; two behind it."""
+    text = """module top(input clk, a, b, c, output reg y); reg t_s1, u_s1_0;
+    always @(posedge clk) begin t_s1 <= a & b; u_s1_0 <= a & b & c; y <= t_s1 & u_s1_0 & c; end endmodule\n"""
+    found = gates.by_register(text, "top")
+    assert found == {"t": 1, "u": 1, "y": 2} and sum(found.values()) == counts.and_gates(text, "top")
