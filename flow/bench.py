@@ -41,7 +41,7 @@ def seeds_of(unit: Unit, seeds: int) -> int:
 def cut_for(parameters: Parameters, unit: Pipeline) -> int:
     """The clock that a unit is cut for where none was asked: the default, or what its slowest step allows."""
     slowest = max(step.delay for step in unit.plan.steps)
-    return min(parameters.device.mhz, int(1000 / (slowest + parameters.device.register)))
+    return min(parameters.device.mhz, int(parameters.device.clock(slowest)))
 
 
 def measure(unit: Unit, seeds: int, jobs: int | None, progress: synth.Progress) -> Result:

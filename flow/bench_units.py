@@ -107,7 +107,7 @@ def _goals() -> Iterator[Unit]:
     yield Unit("e4m3", "e4m3, 32 lanes, `generic`", ("goals",), target_mhz=230, peer="mx-dotp")
     for name, quick, peer, mhz in (
         ("e5m2", False, "mx-dotp-e5m2", None),
-        ("e2m1", True, "mx-dotp-e2m1", 185),
+        ("e2m1", True, "mx-dotp-e2m1", 188),
         ("int8", False, "mx-dotp-int8", 198),
     ):
         yield Unit(
@@ -137,7 +137,7 @@ def _goals() -> Iterator[Unit]:
         "mac",
         "FP8 MAC, one stage",
         ("goals",),
-        {"mhz": 14},
+        {"mhz": 25},
         "mac",
         peer="cvfpu",
         quick=True,

@@ -33,10 +33,10 @@ from mxdot.flow.options import chosen
 from mxdot.rtl import emit
 from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Pipeline
-from mxdot.rtl.targets import TARGETS, Target
+from mxdot.rtl.targets import SHORT, TARGETS, Target
 from rich.console import Console
 
-CLOCKS = (50, 75, 100, 125, 150, 175)
+CLOCKS = (30, 50, 75, 100, 125, 150, 175)
 SAMPLES = (
     *(Unit(f"fit-{mhz}", f"8 lanes for {mhz} MHz", (), {"lanes": 8, "mhz": mhz}) for mhz in CLOCKS),
     *(unit for unit in UNITS if unit.key in ("lanes-32", "format-e2m1", "profile-hopper")),
@@ -58,9 +58,14 @@ class Stage:
     uses: Mapping[str, float]
     route: timing.Route
 
+    def logic(self, constants: Mapping[str, float]) -> float:
+        """What the stage's steps state with these constants."""
+        return sum(constants[n] * times for n, times in self.uses.items())
+
     def stated(self, constants: Mapping[str, float]) -> float:
-        """The period that the stage's steps state with these constants."""
-        return constants["register"] + sum(constants[n] * times for n, times in self.uses.items())
+        """The period that this makes."""
+        logic = self.logic(constants)
+        return constants["register"] + logic - max(0.0, logic - SHORT) * constants["shared"]
 
 
 def in_use(target: Target) -> dict[str, float]:
@@ -144,6 +149,14 @@ def fitted(routes: Sequence[timing.Route]) -> tuple[dict[str, float], float]:
     return {NAMES[at]: float(value) for at, value in zip(there, found, strict=True)}, error
 
 
+def shared(found: Sequence[Stage], constants: Mapping[str, float]) -> float:
+    """The part of what long stages state that is never there, by the slowest stage of each unit."""
+    slowest = [max(rows, key=lambda s: s.route.ns) for rows in by_unit(found).values()]
+    beyond = np.array([max(0.0, s.logic(constants) - SHORT) for s in slowest])
+    over = np.array([constants["register"] + s.logic(constants) - s.route.ns for s in slowest])
+    return float(beyond @ over / (beyond @ beyond)) if beyond.any() else 0.0
+
+
 def by_unit(found: Sequence[Stage]) -> dict[str, list[Stage]]:
     """The stages of each unit."""
     return {unit: [s for s in found if s.unit == unit] for unit in dict.fromkeys(s.unit for s in found)}
@@ -163,6 +176,7 @@ def report(found: Sequence[Stage], now: Mapping[str, float]) -> str:
         [name, *(f"{of[name]:.3f}" if name in of else "–" for of in (now, alone, placed))]
         for name in dict.fromkeys([*now, *alone])
     ]
+    next(row for row in rows if row[0] == "shared")[3] = f"{shared(found, now):.3f}"
     rows.append(["relative error of a path, RMS", "", f"{100 * error:.0f} %", f"{100 * left:.0f} %"])
     text = ["Delays in ns.", table(["constant", "in use", "alone", "placed"], rows)]
     fresh = dict(now) | placed

@@ -110,7 +110,10 @@ class Group:
             both = zip(lane_product, lane_exponent, strict=True)
             return {"peak1": [Mux(p.any(), e, 0) for p, e in both]}
 
-        steps = [Step("weigh", weigh, target.logic(self.terms.significand.width) + target.lut)]
+        weighing = 1.5 * (
+            target.logic(self.terms.significand.width) + target.lut
+        )  # from all lanes of a batch
+        steps = [Step("weigh", weigh, weighing)]
         count = 1
         delay = target.add(self.exponents.bit_length()) + target.lut
         while count < self.lanes:
@@ -187,7 +190,7 @@ class Group:
             return {"term": terms, "sign": turned}
 
         steps = [
-            Step("apart", apart, target.add(self.furthest.bit_length())),
+            Step("apart", apart, 1.5 * target.add(self.furthest.bit_length())),  # from one place to all lanes
             Step("place", place),
         ]
         steps += rightward("cut", "right", levels, target)
@@ -272,7 +275,10 @@ class Group:
         def field(led_field: Value, moved: Value) -> dict[str, Value]:
             return {"cut_exp": fit(led_field - moved, shape)}
 
-        return [*steps, Step("cut_field", field, target.add(shape.width), binds={"moved": "led_moved0"})]
+        return [
+            *steps,
+            Step("cut_field", field, 1.5 * target.add(shape.width), binds={"moved": "led_moved0"}),
+        ]
 
     def _pack(self, target: Target) -> Step:
         """``cut_sig``, ``cut_sign``, ``cut_far``."""
@@ -284,11 +290,11 @@ class Group:
             return {
                 "cut_sig": Cat(Const(0, PRECISION - 1 - keep), kept),
                 "cut_sign": sign & kept.any(),
-                "cut_far": (cut_exp >= 2 * BIAS + 1) & kept[-1],
+                "cut_far": (cut_exp[8:].any() | cut_exp[:8].all()) & kept[-1],
             }
 
         binds = {} if self.aligned else {"c_sign": None}
-        return Step("cut", cut, target.add(self.field.width), binds=binds)
+        return Step("cut", cut, target.logic(keep + 1) + target.lut, binds=binds)
 
 
 def _larger(count: int) -> Callable[..., dict[str, list[Value]]]:

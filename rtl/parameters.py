@@ -208,18 +208,18 @@ class Parameters(ABC):
     def cut(self, plan: Plan) -> list[int]:
         """Where registers stand: for ``stages`` if given, and then check ``mhz``; else for ``mhz``; without
         either for the target's clock, or what the slowest step allows."""
-        register = self.device.register
+        clock = self.device.clock
         if self.stages is None:
             period = self.device.usable(self.device.mhz)
             slowest = max(step.delay for step in plan.steps)
-            return cuts(plan, period if self.mhz else max(period, slowest), register)
+            return cuts(plan, period if self.mhz else max(period, slowest), clock)
         at = cuts_for_stages(plan, self.stages)
         longest = max(plan.path(start, stop) for start, stop in pairwise([*at, len(plan.steps)]))
         if self.mhz is not None and longest > self.device.usable(self.mhz):
-            enough = len(cuts(plan, self.device.usable(self.mhz), register))
+            enough = len(cuts(plan, self.device.usable(self.mhz), clock))
             refuse(
                 f"{self.mhz} MHz is out of reach with {self.stages} stages;"
-                f" try --stages {enough} or --mhz {int(1000 / (longest + register))}"
+                f" try --stages {enough} or --mhz {int(clock(longest))}"
             )
         return at
 

@@ -174,20 +174,20 @@ class Plan:
         return bool(fixed) and not any(step.delay for step in self.steps[: fixed[0] - 1])
 
 
-def cuts(plan: Plan, period: float, overhead: float = 0.0) -> list[int]:
+def cuts(plan: Plan, period: float, clock: Callable[[float], float] = lambda ns: 1000 / ns) -> list[int]:
     """Where registers stand: the positions in the list of steps before which a cut lies.
 
     Of all cuts that keep every stage within ``period`` ns, those with the fewest register bits (an FPGA cell
     has one flip-flop: depth is not free).  A cut before step 0, which registers the inputs, is there unless a
     fixed rank does that (`Plan.open`).
-    ``overhead``: what a register adds to a period, for the message.
+    ``clock``: the MHz that a stage of so many ns allows, for the message.
     Raises ValueError when a single step is longer than the period.
     """
     slowest = max(plan.steps, key=lambda s: s.delay)
     if slowest.delay > period:
         raise ValueError(
-            f"{1000 / (period + overhead):.0f} MHz is out of reach: step {slowest.name} alone takes"
-            f" {slowest.delay:.2f} ns; try --mhz {int(1000 / (slowest.delay + overhead))}"
+            f"{clock(period):.0f} MHz is out of reach: step {slowest.name} alone takes"
+            f" {slowest.delay:.2f} ns; try --mhz {int(clock(slowest.delay))}"
         )
     count = len(plan.steps)
     cost: list[float] = [0.0] + [inf] * count
