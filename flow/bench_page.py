@@ -19,6 +19,7 @@ def page(results: Sequence[Result], plots: Iterable[str]) -> str:
         ("lanes", "From 4 to 128 lanes", "block 32, or the lanes where they are more"),
         ("formats", "Formats", "the same format on both sides, 32 lanes"),
         ("depth", "Depth", "e4m3, 32 lanes, cut for several clocks"),
+        ("choice", "Formats chosen at run time", "block 32; one unit for three formats, and one for each"),
         (
             "profiles",
             "Profiles",

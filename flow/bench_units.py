@@ -162,12 +162,20 @@ def _sweeps() -> Iterator[Unit]:
         if lanes == 32:
             groups += ("formats", "depth")
         if lanes == 8:
-            groups += ("profiles",)
+            groups += ("profiles", "choice")
         yield Unit(f"lanes-{lanes}", f"e4m3, {lanes} lanes", groups, options, quick=lanes <= 8)
     for name in ("e5m2", "e3m2", "e2m3", "e2m1", "int8"):
         yield Unit(f"format-{name}", f"{name}, 32 lanes", ("formats",), pair(name), quick=name == "e2m1")
     for mhz in (30, 60, 90, 120, 150, 165, 185):
         yield Unit(f"depth-{mhz}", f"e4m3, 32 lanes, cut for {mhz} MHz", ("depth",), {"mhz": mhz})
+
+
+def _choices() -> Iterator[Unit]:
+    """A unit for three formats chosen at run time, and a unit for each."""
+    for names in (("e5m2",), ("e2m1",), ("e4m3", "e5m2", "e2m1")):
+        options: dict[str, Any] = {"a_format": names, "b_format": names, "lanes": 8, "block": 32}
+        title = f"{names[0]}, 8 lanes" if len(names) == 1 else "all three on a port, 8 lanes"
+        yield Unit("choice-" + "-".join(names), title, ("choice",), options)
 
 
 def _profiles() -> Iterator[Unit]:
@@ -188,4 +196,4 @@ def _profiles() -> Iterator[Unit]:
         yield Unit(f"profile-{key}", title, ("profiles",), eight | options, quick=key == "hopper")
 
 
-UNITS = (*_goals(), *_sweeps(), *_profiles())
+UNITS = (*_goals(), *_sweeps(), *_choices(), *_profiles())

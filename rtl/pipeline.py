@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib.wiring import Component, In, Out
@@ -94,6 +95,12 @@ class Pipeline(Component):
             since.update(dict.fromkeys(ranks[-1], rank))
         return ranks
 
+    def _holds(self, rank: int, name: str) -> bool:
+        """Whether the value in this rank is still read behind the next one, which does not register it."""
+        if rank <= self.sparse or rank == len(self.cuts):
+            return False
+        return name in self.plan.live(self.cuts[rank]) and name not in self.ranks[rank]
+
     def port(self, name: str) -> Signal:
         """The port of that name."""
         found: Signal = getattr(self, name)
@@ -176,11 +183,11 @@ class Pipeline(Component):
                 for name, part in zip(wait.names, parts, strict=True):
                     values[name] = fit(word[: len(part)], part.shape())
                     word = word[len(part) :]
-        enters: Value = go
-        if self.plan.apart > 1 and stage > self.sparse:
-            enters = _wire(m, f"enters_s{stage}", go & valid)
+        holding = [name for name in self.ranks[stage - 1] if self._holds(stage, name)]
+        enters = _wire(m, f"enters_s{stage}", go & valid) if holding else go
         for name in self.ranks[stage - 1]:
-            values[name] = each(f"{name}_s{stage}", values[name], lambda n, v: _register(m, enters, n, v))
+            register = partial(_register, m, enters if name in holding else go)
+            values[name] = each(f"{name}_s{stage}", values[name], register)
         return flag
 
     def _leave(self, m: Module, go: Signal, valid: Value, values: dict[str, Named]) -> None:
