@@ -78,9 +78,12 @@ def owners(unit: Pipeline) -> dict[str, str]:
 
 def owner(cell: str, found: dict[str, str]) -> str:
     """The step of a mapped cell."""
-    signal = critical_path.signal(cell).split("$")[0]
-    signal = re.sub(r"(_s\d+)?(_\d+)*$", "", signal)
-    return found.get(signal, CONTROL)
+    return found.get(plain(critical_path.signal(cell).split("$")[0]), CONTROL)
+
+
+def plain(signal: str) -> str:
+    """A signal's name without lane and stage."""
+    return re.sub(r"(_s\d+)?(_\d+)*$", "", signal)
 
 
 def by_topic(counts: dict[str, dict[str, int]], unit: Pipeline) -> dict[str, dict[str, int]]:

@@ -18,22 +18,29 @@ from mxdot.flow.files import write_atomic
 from mxdot.flow.options import chosen
 from mxdot.rtl import emit
 
+AND_GRAPH = "synth -flatten -top {top}\nabc -g AND"
 
-def count(verilog: str, top: str, passes: str) -> dict[str, int]:
-    """Cell type -> number, after Yosys ran ``passes`` on the module ``top``."""
+
+def ran(verilog: str, passes: str) -> str:
+    """What Yosys wrote to the file ``out`` when it ran ``passes`` on the Verilog."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "unit.v").write_text(verilog)
-        (folder / "run.ys").write_text(f"read_verilog -sv unit.v\n{passes}\ntee -q -o stat.json stat -json\n")
+        (folder / "run.ys").write_text(f"read_verilog -sv unit.v\n{passes}\n")
         tools.embedded_yosys().run(["run.ys"], folder / "log", cwd=folder)
-        text = (folder / "stat.json").read_text()
+        return (folder / "out").read_text()
+
+
+def count(verilog: str, top: str, passes: str) -> dict[str, int]:
+    """Cell type -> number, after Yosys ran ``passes`` on the module ``top``."""
+    text = ran(verilog, f"{passes}\ntee -q -o out stat -json")
     counts: dict[str, int] = json.loads(text[text.index("{") :])["modules"][f"\\{top}"]["num_cells_by_type"]
     return counts
 
 
 def and_gates(verilog: str, top: str) -> int:
     """Two-input ANDs of the unit as an and-inverter graph, inverters free: `synth -flatten; abc -g AND`."""
-    return count(verilog, top, f"synth -flatten -top {top}\nabc -g AND")["$_AND_"]
+    return count(verilog, top, AND_GRAPH.format(top=top))["$_AND_"]
 
 
 def generic_size(unit: str, options: dict[str, Any]) -> int:

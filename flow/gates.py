@@ -7,15 +7,12 @@ them, as in `cells`; logic between two ranks that the synthesiser shares counts 
 """
 
 import json
-import re
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import click
-from mxdot.flow import cells, cli, tools
+from mxdot.flow import cells, cli, counts
 from mxdot.flow.bench_page import table
 from mxdot.flow.options import chosen
 from mxdot.rtl import emit
@@ -23,24 +20,19 @@ from mxdot.rtl import emit
 
 def by_register(verilog: str, top: str) -> Counter[str]:
     """Register (or output port), without lane and stage -> ANDs in front of it that no earlier one has."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "unit.v").write_text(verilog)
-        passes = f"read_verilog -sv unit.v\nsynth -flatten -top {top}\nabc -g AND\nwrite_json unit.json\n"
-        (folder / "run.ys").write_text(passes)
-        tools.embedded_yosys().run(["run.ys"], folder / "log", cwd=folder)
-        module = json.loads((folder / "unit.json").read_text())["modules"][top]
+    text = counts.ran(verilog, f"{counts.AND_GRAPH.format(top=top)}\nwrite_json out")
+    module = json.loads(text)["modules"][top]
     gates = {cell["connections"]["Y"][0]: cell for cell in module["cells"].values() if _is_gate(cell)}
     names = _names(module)
-    counts: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     for register, bit in _ends(module, names):
         waiting = [bit]
         while waiting:
             cell = gates.pop(waiting.pop(), None)
             if cell is not None:
-                counts[register] += cell["type"] == "$_AND_"
+                found[register] += cell["type"] == "$_AND_"
                 waiting += [cell["connections"][pin][0] for pin in cell["connections"] if pin != "Y"]
-    return counts
+    return found
 
 
 def _is_gate(cell: dict[str, Any]) -> bool:
@@ -63,7 +55,7 @@ def _ends(module: dict[str, Any], names: dict[int, str]) -> list[tuple[str, int]
     for cell in module["cells"].values():
         if not _is_gate(cell):
             pins = cell["connections"]
-            reader = re.sub(r"(_s\d+)?(_\d+)*$", "", names.get(pins.get("Q", [0])[0], "?"))
+            reader = cells.plain(names.get(pins.get("Q", [0])[0], "?"))
             found += [(reader, bit) for pin, bits in pins.items() if pin not in ("Q", "C") for bit in bits]
     for name, port in module["ports"].items():
         if port["direction"] == "output":

@@ -57,6 +57,16 @@ class Batches:
         return self.accumulate and self.block % self.size != 0
 
     @property
+    def ends(self) -> str | None:
+        """The value that marks a dot product's last batch; None where every batch is one."""
+        return None if self.at_once or self.whole else "ends"
+
+    @property
+    def c(self) -> str:
+        """The addend of a dot product, which comes with its first block."""
+        return "first_c" if self.across else "c"
+
+    @property
     def at_once(self) -> bool:
         """Every beat is a block and a batch: there is nothing to collect or to count."""
         return self.block == self.size == self.lanes

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import ClassVar
 
 from mxdot.golden.formats import SCALES
-from mxdot.golden.profiles import PROFILES, Exact, Fused, Interleaved, Promoted
+from mxdot.golden.profiles import PROFILES, Exact, Interleaved
 from mxdot.rtl import bitwise
 from mxdot.rtl.align import align, leaves_signs
 from mxdot.rtl.decode import decode, gather, specials
@@ -42,7 +42,7 @@ class DotParameters(Parameters):
         flags = terms.flags
         front = [*specials(a, b, target), *decode("a", a, target), *decode("b", b, target)]
         kind = PROFILES[self.profile].kind
-        if isinstance(kind, Fused | Promoted | Interleaved):
+        if self.batches is not None:
             groups = interleaved_steps if isinstance(kind, Interleaved) else tensor_core_steps
             return [*front, *product(terms, target), *groups(self, terms)]
         by_bits = bitwise.fits(terms, self.lanes, target)

@@ -110,9 +110,8 @@ class Group:
             both = zip(lane_product, lane_exponent, strict=True)
             return {"peak1": [Mux(p.any(), e, 0) for p, e in both]}
 
-        weighing = 1.5 * (
-            target.logic(self.terms.significand.width) + target.lut
-        )  # from all lanes of a batch
+        # half as long again: the wires from all lanes of a batch
+        weighing = 1.5 * (target.logic(self.terms.significand.width) + target.lut)
         steps = [Step("weigh", weigh, weighing)]
         count = 1
         delay = target.add(self.exponents.bit_length()) + target.lut

@@ -25,7 +25,7 @@ from mxdot.rtl.parameters import Parameters
 from mxdot.rtl.pipeline import Named, Step
 from mxdot.rtl.sums import FP32, around
 from mxdot.rtl.targets import Target
-from mxdot.rtl.tensor_core import Groups, narrowed, tagged
+from mxdot.rtl.tensor_core import Groups, in_turn, narrowed, tagged
 
 FIELD = unsigned(9)
 """Of an exponent field of a sum: up to 255 + 6."""
@@ -40,37 +40,24 @@ def interleaved_steps(parameters: Parameters, terms: Terms) -> list[Step]:
     steps = groups.collected(parameters.contexts, parameters.addend, target)
     for at in range(groups.count):
         steps += tagged(groups.group.summed(target), f"_g{at}", {"x_scale": None})
-    last = parameters.result == FP32
-    body: list[Step] = []
-    joint, addend, kept = Joint(kind, groups.group), "addend", "result" if last else "sum"
-    nan = PROFILES[parameters.profile].nan_code(FP32)
+    joint, nan = Joint(kind, groups.group), PROFILES[parameters.profile].nan_code(FP32)
+    flags: dict[str, str | None] = {"nan": "nan"} | dict.fromkeys(("pinf", "ninf", "scale_nan"))
+    meeting = [
+        unpack(target),
+        binary32.verdict(flags, target),
+        *joint.meet(target),
+        *rounding.normalise(joint.frame.width - 1, target),
+        *rounding.round_even(FP32, nan, target, "sum", {"c_sign": "upright"}),
+    ]
+    sums: dict[str, tuple[list[Step], dict[str, str]]] = {}
     for at in range(0, groups.count, 2):
         tag, sides = f"_j{at // 2}", (f"_g{at}", f"_g{at + 1}")
-        read = {
-            f"{name}{n}": f"{name}{side}"
-            for name in ("whole", "most", "top", "nan")
-            for n, side in enumerate(sides)
-        }
+        names = ("whole", "most", "top", "nan")
+        read = {f"{name}{n}": f"{name}{side}" for name in names for n, side in enumerate(sides)}
         steps += tagged(joint.add(target), tag, read)
-        flags: dict[str, str | None] = {"nan": "nan"} | dict.fromkeys(("pinf", "ninf", "scale_nan"))
-        meeting = [
-            unpack(target),
-            binary32.verdict(flags, target),
-            *joint.meet(target),
-            *rounding.normalise(joint.frame.width - 1, target),
-            *rounding.round_even(FP32, nan, target, "sum", {"c_sign": "upright"}),
-        ]
-        seen: dict[str, str | None] = {"addend": addend}
-        body += tagged(meeting, tag, seen)
-        addend = f"sum{tag}"
-
-    def result(value: Value) -> dict[str, Value]:
-        return {kept: value}
-
-    body.append(Step("sum_of_batch", result, binds={"value": addend}))
-    ends = None if batches.at_once or batches.whole else "ends"
-    c = "first_c" if batches.across else "c"
-    return steps + around(parameters, body, narrowed(parameters), ends, c)
+        sums[tag] = meeting, {}
+    body = in_turn(sums, "result" if parameters.result == FP32 else "sum")
+    return steps + around(parameters, body, narrowed(parameters), batches.ends, batches.c)
 
 
 @dataclass(frozen=True)

@@ -59,14 +59,13 @@ def tensor_core_steps(parameters: Parameters, terms: Terms) -> list[Step]:
         fmt = SCALES[parameters.scale]
         first.append(power_of_two(fmt, target))
         unit, most = 2 * fmt.lsb, 2 * fmt.mask
-    ends = None if batches.at_once or batches.whole else "ends"
     kept = "result" if parameters.result == FP32 else "sum"
     if isinstance(kind, Promoted):
         inner = PROFILES[kind.inner].kind
         assert isinstance(inner, Fused)
         groups = Groups(inner, terms, batches)
         first += groups.collected(1, False, target)
-        recall, store = from_zero(ends, target)
+        recall, store = from_zero(batches.ends, target)
         first += [*recall, *tagged([unpack(target)], "_run", {}), *groups.chained("_run", target)]
         first += [groups.packed(FP32.nan_ones, "run", target), *store]
         body = [unpack(target), *promote(parameters, groups.results, unit, most, kept)]
@@ -80,8 +79,7 @@ def tensor_core_steps(parameters: Parameters, terms: Terms) -> list[Step]:
     else:
         first += groups.sums(target)
         body = groups.added(parameters, kept)
-    c = "first_c" if batches.across else "c"
-    return first + around(parameters, body, narrowed(parameters), ends, c)
+    return first + around(parameters, body, narrowed(parameters), batches.ends, batches.c)
 
 
 def from_zero(ends: str | None, target: Target) -> tuple[list[Step], list[Step]]:
@@ -208,20 +206,28 @@ class Groups:
 
     def added(self, parameters: Parameters, kept: str) -> list[Step]:
         """Every group's sum added to the accumulator, with a rounding each: ``addend`` to ``kept``."""
-        steps: list[Step] = []
-        addend = "addend"
+        sums: dict[str, tuple[list[Step], dict[str, str]]] = {}
         for at in range(self.count):
             cut = {"c_sign": f"cut_sign_g{at}", "c_sig": f"cut_sig_g{at}", "c_exp": f"cut_exp_g{at}"}
             flags = {f: f"{f}_g{at}" for f in self.flags}
             one = [unpack(parameters.device), *promote(parameters, cut | NO_FLAGS, 0, 0, "sum", flags)]
-            seen = {name: name for name in (*cut.values(), *flags.values())}
-            steps += tagged(one, f"_a{at}", seen | {"addend": addend})
-            addend = f"sum_a{at}"
+            sums[f"_a{at}"] = one, {name: name for name in (*cut.values(), *flags.values())}
+        return in_turn(sums, kept)
 
-        def result(value: Value) -> dict[str, Value]:
-            return {kept: value}
 
-        return [*steps, Step("sum_of_batch", result, binds={"value": addend})]
+def in_turn(sums: Mapping[str, tuple[list[Step], Mapping[str, str]]], kept: str) -> list[Step]:
+    """Sums one behind the other, from ``addend`` to ``kept``: each reads what the one before gives as its
+    ``sum``. ``sums``: what ends its names -> the steps, and what they read from outside (`tagged`)."""
+    steps: list[Step] = []
+    addend = "addend"
+    for tag, (one, outer) in sums.items():
+        steps += tagged(one, tag, {**outer, "addend": addend})
+        addend = f"sum{tag}"
+
+    def result(value: Value) -> dict[str, Value]:
+        return {kept: value}
+
+    return [*steps, Step("sum_of_batch", result, binds={"value": addend})]
 
 
 def following(
